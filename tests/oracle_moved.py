@@ -40,8 +40,8 @@ def moved(world: World, source: str, target: str) -> dict[int, int]:
     """Return the number added to the ids of each school."""
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT tenant_id, (offsets -> 0 ->> 2)::bigint FROM archiver.moves"
-            " WHERE source = %s AND target = %s AND state = 'moved' AND jsonb_array_length(offsets) = 1"
+            "SELECT key::bigint, (offsets -> 0 ->> 2)::bigint FROM archiver.archives WHERE kind = 'move'"
+            " AND shard = %s AND target = %s AND state = 'moved' AND jsonb_array_length(offsets) = 1"
             " ORDER BY id",
             (source, target),
         )

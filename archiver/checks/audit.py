@@ -13,7 +13,8 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import TenantFilter
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
 from archiver.store.bucket import Bucket
 from archiver.store.standing import missing_objects
 from inventory.keys import Key, key_order
@@ -45,10 +46,8 @@ def audit(
     Raises StorageError if the store can't be asked.
     """
     of_year = archive_record.of_year(databases.master, year)
-    earlier = [record for record in of_year if record.state is ArchiveState.ARCHIVED]
-    interrupted = {
-        record.tenant_id for record in of_year if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING)
-    }
+    earlier = [record for record in of_year if record.state is State.ARCHIVED]
+    interrupted = {record.tenant_id for record in of_year if record.state in (State.DELETING, State.RESTORING)}
     done = [record for record in earlier if record.night == night]
     ids = {record.tenant_id for record in earlier}
     table = databases.model.tenant

@@ -12,11 +12,10 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.own_schema import ready
 from archiver.records import month_record, move_record, purge_record, shard_keys
-from archiver.records.archive_record import ArchiveState
 from archiver.records.markers import Marked
 from archiver.records.month_record import Month
 from archiver.records.move_record import Move
-from archiver.records.purge_record import PurgeState
+from archiver.records.state import State
 
 
 def dangling_rows(databases: Databases) -> dict[str, int]:
@@ -33,7 +32,7 @@ def dangling_rows(databases: Databases) -> dict[str, int]:
 def _of_months(databases: Databases) -> Iterator[tuple[str, int]]:
     if not databases.model.catalog.activity:
         return
-    rules, done = Rules(model=databases.model), (ArchiveState.DELETING, ArchiveState.ARCHIVED)
+    rules, done = Rules(model=databases.model), (State.DELETING, State.ARCHIVED)
     months: dict[str, list[Month]] = defaultdict(list)
     for month in month_record.every(databases.master):
         if month.state in done:
@@ -64,7 +63,7 @@ def _of_moves(databases: Databases) -> Iterator[tuple[str, int]]:
 
 
 def _of_purges(databases: Databases) -> Iterator[tuple[str, int]]:
-    purges = [purge for purge in purge_record.every(databases.master) if purge.state is PurgeState.PURGED]
+    purges = [purge for purge in purge_record.every(databases.master) if purge.state is State.ARCHIVED]
     if purges and databases.model.catalog.legacy:
         for number, rows in watch_of_purged(databases, purges).counts().items():
             yield f"purge {number}", rows

@@ -12,7 +12,7 @@ from archiver.records.log_chain import ACCEPT, TEXT, Chain, ChainedEntry, read_c
 from archiver.records.log_heads import Head, set_back, stored_heads
 from archiver.store.bucket import Bucket
 from errors import RefusedError
-from inventory.keys import Key
+from inventory.keys import Key, key_of_text
 
 _AT_ONCE = 10_000  # entries
 
@@ -95,12 +95,13 @@ def _entries(master: Session) -> Iterator[ChainedEntry]:
     last = 0
     while rows := master.rows(_READ, (last, _AT_ONCE), doing="reading the log"):
         for row in rows:
-            yield ChainedEntry(**dict(zip(_FIELDS, row, strict=True)))
+            entry = dict(zip(_FIELDS, row, strict=True))
+            yield ChainedEntry(**{**entry, "tenant_id": key_of_text(entry["tenant_id"])})
         last = rows[-1][0]
 
 
 _FIELDS = ("id", "before", "sha256", "text", "at", "operator", "host", "act", "tenant_id", "year", "details")
 _READ = f"""
-SELECT id, before, sha256, {TEXT}, at, operator, host, act, tenant_id, year, details
+SELECT id, before, sha256, {TEXT}, at, operator, host, act, key, year, details
   FROM archiver.log WHERE id > %s ORDER BY id LIMIT %s
 """  # noqa: S608 - all of it is the archiver's own words

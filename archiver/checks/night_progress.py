@@ -12,14 +12,15 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.locks import at_work
 from archiver.postgres.own_schema import ready
 from archiver.postgres.tenants import TenantFilter
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
+from inventory.keys import key_of_text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """The tenants whose records are in one state."""
 
-    state: ArchiveState
+    state: State
     tenants: int
     rows: int  # in their archives
     size: int  # bytes of their tarballs
@@ -67,14 +68,11 @@ def progress(databases: Databases, year: int, night: date, chosen: TenantFilter)
     has_schema = ready(master)
     begun = master.rows(_BEGUN, (night, year), doing="reading the records") if has_schema else []
     rows = master.rows(_STANDINGS, (night,), doing="reading the records") if has_schema else []
-    by_state = {
-        ArchiveState(row[0]): Standing(state=ArchiveState(row[0]), tenants=row[1], rows=row[2], size=row[3])
-        for row in rows
-    }
+    by_state = {State(row[0]): Standing(state=State(row[0]), tenants=row[1], rows=row[2], size=row[3]) for row in rows}
     return NightProgress(
         night=night,
-        waiting=len(selected - {row[0] for row in begun}),
-        standings=[by_state[state] for state in ArchiveState if state in by_state],
+        waiting=len(selected - {key_of_text(row[0]) for row in begun}),
+        standings=[by_state[state] for state in State if state in by_state],
         verified=sum(row[4] for row in rows),
         began=min((row[5] for row in rows), default=None),
         last=max((row[6] for row in rows if row[6]), default=None),
@@ -82,10 +80,12 @@ def progress(databases: Databases, year: int, night: date, chosen: TenantFilter)
     )
 
 
-_BEGUN = "SELECT tenant_id FROM archiver.records WHERE night = %s OR (year = %s AND state = 'archived')"
+_BEGUN = (
+    "SELECT key FROM archiver.archives WHERE kind = 'tenant' AND (night = %s OR (year = %s AND state = 'archived'))"
+)
 _STANDINGS = """
 SELECT state, count(*), coalesce(sum(own.rows), 0)::bigint, coalesce(sum(size), 0)::bigint,
        count(verified_at), min(started_at), max(verified_at)
-  FROM archiver.records, LATERAL (SELECT sum((value ->> 'rows')::bigint) AS rows FROM jsonb_each(members)) own
- WHERE night = %s GROUP BY state
+  FROM archiver.archives, LATERAL (SELECT sum((value ->> 'rows')::bigint) AS rows FROM jsonb_each(members)) own
+ WHERE kind = 'tenant' AND night = %s GROUP BY state
 """

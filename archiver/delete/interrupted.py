@@ -9,7 +9,7 @@ from archiver.catalog.model import MASTER, Link
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import Key, array
 from archiver.postgres.session import SQL
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
 
 
 def referenced_by_interrupted(placement: Placement, link: Link, own: Collection[int]) -> set[Key]:
@@ -17,8 +17,8 @@ def referenced_by_interrupted(placement: Placement, link: Link, own: Collection[
 
     Until such a deletion ends or is undone, they count as live. `own` are the record ids to leave out.
     """
-    query = "SELECT id FROM archiver.records WHERE state = %s AND id <> ALL(%s)"
-    rows = placement.master.rows(query, (ArchiveState.DELETING.value, list(own)), doing="finding interrupted deletions")
+    query = "SELECT id FROM archiver.archives WHERE kind = 'tenant' AND state = %s AND id <> ALL(%s)"
+    rows = placement.master.rows(query, (State.DELETING.value, list(own)), doing="finding interrupted deletions")
     named: set[Key] = set()
     for session in (
         (*((placement.shard_session,) if placement.shard_session else ()), *placement.other_shards) if rows else ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
-from archiver.delete import bookkeeping, marker, record_states, unchanged_set
+from archiver.delete import bookkeeping, marker, unchanged_set
 from archiver.delete.bookkeeping import Bookkeeping
 from archiver.delete.commit import Accounts, Recorded, Transaction, delete_and_commit
 from archiver.delete.deletion_set import DeletionSet
@@ -21,7 +21,7 @@ from archiver.extract.row_sets import LinkValues, RowSets
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import TENANT
 from archiver.postgres.session import SQL, Identifier
-from archiver.records import audit_log, markers, shard_keys
+from archiver.records import archive_record, audit_log, markers, shard_keys
 from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED
 from errors import CutoverError
@@ -216,7 +216,7 @@ class _MasterTables(TableLocks):
         }
         retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
         seconds = (time.monotonic() - self.began) / max(1, len(records))
-        record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
+        archive_record.all_archived(master, records, [retained[record.tenant_id] for record in records], seconds)
         deletion = BulkDeletion(deleted=deleted, retained=retained, failed=rows.verified.failed)
         audit_log.log_all(master, "archive", records, _details(records, deletion, rows.verified.orphans))
         return Recorded(result=deletion, bucket=self.work.stored.bucket, archives=records)

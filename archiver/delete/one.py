@@ -26,8 +26,9 @@ from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import SelectedRows
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED
+from archiver.records.state import State
 from archiver.store.standing import MissingObjectError
 from archiver.verify.verify import Verified
 from errors import CutoverError
@@ -71,14 +72,14 @@ def delete_tenant(
         verified = replace(verified, record=record)
         return _prove_and_delete(placement, model, verified, work, stored, accept_orphans=accept_orphans)
     except MissingObjectError:
-        _step_back(placement, record, ArchiveState.EXTRACTING)
+        _step_back(placement, record, State.EXTRACTING)
         raise
     except CutoverError:
-        _step_back(placement, record, ArchiveState.VERIFIED)
+        _step_back(placement, record, State.VERIFIED)
         raise
 
 
-def _step_back(placement: Placement, record: Record, state: ArchiveState) -> None:
+def _step_back(placement: Placement, record: Record, state: State) -> None:
     """Set the record back to a state if the shard did not commit; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
         if markers.read(placement.shard_session, record, DELETED) is None:
@@ -145,7 +146,7 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
             load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True), proof)
         markers.delete(shard, record, DELETED)
         shard_keys.forget(shard, record)
-    archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
+    archive_record.step_back(placement.master, record, State.VERIFIED)
 
 
 def _transaction(placement: Placement, model: Model, record: Record, database: str) -> Transaction:

@@ -6,7 +6,7 @@ from archiver.catalog.activity_rules import Rules
 from archiver.delete.batches import close
 from archiver.postgres.databases import Databases, Placement
 from archiver.records import month_record, slice_record
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
 from inventory.keys import Key
 
 
@@ -16,7 +16,7 @@ def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
     Raises LockedError if another session is working on one of its tenants.
     """
     for month in month_record.interrupted(placement.master, placement.shard):
-        if month.state is ArchiveState.DELETING:
+        if month.state is State.DELETING:
             for tenant_slice in slice_record.pending(placement.master, month):
                 with databases.tenant_lock(rules.model.tenant.noun, tenant_slice.tenant_id, placement.shard):
                     close(placement, rules, tenant_slice)

@@ -12,8 +12,8 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState
 from archiver.records.night_tenants import NightTenants
+from archiver.records.state import State
 from archiver.runs.one_by_one import deletes_in_bulk
 from inventory.figures import Figures, LeftOut, Share
 from inventory.model import Exclusion, Night
@@ -26,7 +26,7 @@ def count(
 ) -> Figures:
     """Count what is live of a night's tenants; RefusedError if a table has no statistics to estimate its rows from."""
     records = archive_record.read_if_any(databases.master, year)
-    done = {record.tenant_id for record in records if record.state is ArchiveState.ARCHIVED and record.night == at}
+    done = {record.tenant_id for record in records if record.state is State.ARCHIVED and record.night == at}
     due = frozenset(of_night.taken) - done
     left = [size for size in sizes.read(databases).tenants if size.tenant.id in due]
     live = tenants.every(databases.master, databases.model.tenant)

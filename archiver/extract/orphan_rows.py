@@ -11,7 +11,7 @@ from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Key, SelectedRows, among, matched, narrowed, rows_where
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.records import archive_record, move_record
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
 from errors import RefusedError
 from inventory.keys import typed
 
@@ -48,7 +48,7 @@ def _no_parent(placement: Placement, rules: Rules, link: Link) -> Composable:
 
 def _refuse_half_way(placement: Placement, noun: str) -> None:
     # On any shard: after a merge, a tenant's shard is not the one in its record.
-    for record in archive_record.read_if_any(placement.master, state=ArchiveState.RESTORING):
+    for record in archive_record.read_if_any(placement.master, state=State.RESTORING):
         raise RefusedError(
             f"{noun.capitalize()} {record.tenant_id} is half restored: rows of no {noun} stay on {placement.shard}.",
             hint=f"Finish that first: inv restore.{noun} {typed(record.tenant_id)}",

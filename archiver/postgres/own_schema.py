@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from archiver.postgres.session import DatabaseError, Session
 from errors import RefusedError
 
 _HEAD = re.compile(r"^-- migration (\d+): (.+)$", re.MULTILINE)
+_DIFFERS = "AR010"  # the SQLSTATE that such a migration raises
 _LOOKING, _MAKING = "looking for the archiver's tables", "making the archiver's tables"
 
 
@@ -80,14 +81,6 @@ def refuse_newer(session: Session) -> None:
     _number(session, own_migrations())
 
 
-def read(session: Session, table: str, kind: type, rest: str, args: Sequence[object]) -> list[dict[str, Any]]:
-    """Return rows of one of these tables as dicts of a dataclass' fields; `rest` follows the table's name."""
-    names = [field.name for field in fields(kind)]
-    query = f"SELECT {', '.join(names)} FROM archiver.{table} {rest}"  # noqa: S608 - all of it is the archiver's own words
-    rows = session.rows(query, args, doing=f"reading the {table}")
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
 def _migrate(session: Session, migration: Migration, migrations: Sequence[Migration]) -> None:
     try:
         with session.transaction(doing=_MAKING):
@@ -96,9 +89,20 @@ def _migrate(session: Session, migration: Migration, migrations: Sequence[Migrat
                 session.execute(migration.statements, doing=_MAKING)
                 session.execute(_WRITE, (migration.number, TOOL_VERSION), doing=_MAKING)
     except DatabaseError as error:
+        if error.code == _DIFFERS:
+            raise _differing(session, migration) from error
         if not error.code.startswith("P0"):
             raise
         raise _with_event_triggers(session, error) from error
+
+
+def _differing(session: Session, migration: Migration) -> RefusedError:
+    """Return the error for a migration whose copy of the rows was not what it had copied."""
+    return RefusedError(
+        f"Bringing the archiver's tables on {session.where} to number {migration.number} refused: the copy of their "
+        "rows differs from them. Nothing was changed.",
+        hint="Were columns of tables in schema archiver added or changed by hand? Set them back, and run this again.",
+    )
 
 
 def _with_event_triggers(session: Session, error: DatabaseError) -> DatabaseError:

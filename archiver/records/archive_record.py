@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from enum import Enum
 from typing import Any
 
 from archiver.catalog.model import Part
 from archiver.format import layout
 from archiver.format.manifest import Manifest, Member
-from archiver.postgres.operator import host, operator
-from archiver.postgres.own_schema import read, ready
-from archiver.postgres.session import SQL, Identifier, Session
+from archiver.postgres.own_schema import ready
+from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
+from archiver.records import ledger
 from archiver.records.archive_request import ArchiveRequest
+from archiver.records.ledger import NOW, members_of, plain
+from archiver.records.state import UNDONE, Kind, State
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
-from inventory.keys import Key
-
-
-class ArchiveState(Enum):
-    """The states of a tenant's archive. Each is written before the act it names."""
-
-    EXTRACTING = "extracting"  # rows are being read; nothing is stored
-    STORED = "stored"  # the tarball is in the store
-    VERIFIED = "verified"  # the tarball was fetched, restored and compared
-    DELETING = "deleting"  # the live rows are being deleted
-    ARCHIVED = "archived"  # the live rows are deleted
-    RESTORING = "restoring"  # rows are being loaded; at the end the record is deleted
+from inventory.keys import Key, key_order, key_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +35,7 @@ class Record:
     night: date | None  # of the run over many tenants that archived it; None: archived alone
     shard: str
     depth: str
-    state: ArchiveState
+    state: State
     location: str  # s3://bucket/key
     fingerprint: str  # of the schema of the archived rows
     size: int | None  # bytes of the tarball
@@ -97,32 +86,43 @@ def start(
     session: Session, tenant: Tenant, request: ArchiveRequest, location: str, recipients: Sequence[str]
 ) -> Record:
     """Write the record of a new extraction. It replaces one that deleted nothing, which the caller has checked."""
-    with session.transaction(doing="writing the record"):
-        session.execute(
-            "DELETE FROM archiver.records WHERE tenant_id = %s AND year = %s AND state IN %s",
-            (tenant.id, request.year, UNDONE),
-        )
-        row = session.row(
-            "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
-            " depth, state, location, recipients, operator, host, reason)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-            " RETURNING id",
-            (
-                *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, request.year, request.night),
-                *(tenant.shard, request.depth_of(tenant.id, tenant.customer_id)),
-                *(ArchiveState.EXTRACTING.value, location, list(recipients)),
-                *(operator(), host(), request.reason(tenant)),
-            ),
-        )
-    return by_id(session, row[0])
+    return start_all(session, [tenant], request, [location], recipients)[tenant.id]
 
 
-UNDONE = (
-    ArchiveState.EXTRACTING.value,
-    ArchiveState.STORED.value,
-    ArchiveState.VERIFIED.value,
-    ArchiveState.DELETING.value,
-)
+def start_all(
+    session: Session,
+    tenants: Sequence[Tenant],
+    request: ArchiveRequest,
+    locations: Sequence[str],
+    recipients: Sequence[str],
+) -> dict[Key, Record]:
+    """Write the records of new extractions in place of those that came to nothing. Return them by tenant."""
+    rows = [
+        {
+            "key": key_text(tenant.id),
+            "tenant_name": tenant.name,
+            "customer_id": tenant.customer_id,
+            "customer_name": tenant.customer_name,
+            "year": request.year,
+            "night": request.night,
+            "shard": tenant.shard,
+            "depth": request.depth_of(tenant.id, tenant.customer_id),
+            "location": location,
+            "recipients": list(recipients),
+            "reason": request.reason(tenant),
+        }
+        for tenant, location in zip(tenants, locations, strict=True)
+    ]
+    with session.transaction(doing="writing the records"):
+        ledger.delete(
+            session,
+            Kind.TENANT,
+            "key = ANY(%s) AND year = %s AND state = ANY(%s)",
+            ([row["key"] for row in rows], request.year, _UNDONE),
+            doing="deleting records of archives that came to nothing",
+        )
+        ids = ledger.insert(session, Kind.TENANT, State.EXTRACTING, rows)
+    return {record.tenant_id: record for record in of_ids(session, ids)}
 
 
 def stored(session: Session, record: Record, manifest: Manifest, digests: StoredDigests, seconds: float) -> Record:
@@ -130,25 +130,32 @@ def stored(session: Session, record: Record, manifest: Manifest, digests: Stored
     return _advance(
         session,
         record,
-        ArchiveState.STORED,
+        State.STORED,
         **vars(digests),
         fingerprint=manifest.fingerprint,
-        members=json.dumps({name: vars(member) for name, member in manifest.members.items()}),
+        members=plain(manifest.members),
         seconds_to_extract=seconds,
     )
 
 
 def verified(session: Session, record: Record, seconds: float) -> Record:
     """Write that the stored tarball was restored and compared."""
-    return _advance(
-        session, record, ArchiveState.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now"
-    )
+    all_verified(session, {record.id: seconds})
+    return by_id(session, record.id)
+
+
+def all_verified(session: Session, seconds_by_id: Mapping[int, float]) -> None:
+    """Write that these stored tarballs were restored and compared; `seconds_by_id` has the seconds by record id."""
+    rows = [
+        {"id": number, "seconds_to_restore": seconds, "verified_at": NOW, "proved_at": NOW}
+        for number, seconds in seconds_by_id.items()
+    ]
+    ledger.advance(session, Kind.TENANT, State.VERIFIED, rows)
 
 
 def reverified(session: Session, record: Record) -> None:
     """Write the time of a new verification; raise RefusedError if the record was deleted meanwhile."""
-    query = "UPDATE archiver.records SET proved_at = now() WHERE id = %s"
-    if not session.execute(query, (record.id,), doing="writing the date of the verification"):
+    if not ledger.update(session, Kind.TENANT, ledger.ids([record.id], proved_at=NOW)):
         raise RefusedError(
             f"The record of {record.tarball} no longer exists: the archive was restored or dropped meanwhile."
         )
@@ -156,64 +163,55 @@ def reverified(session: Session, record: Record) -> None:
 
 def deleting(session: Session, record: Record) -> Record:
     """Write that the deletion begins."""
-    return _advance(session, record, ArchiveState.DELETING)
+    return _advance(session, record, State.DELETING)
 
 
 def deletion_had_begun(session: Session, record: Record) -> None:
     """Write `deleting` again, where a master that was set back has an earlier state of a deletion that took place."""
-    session.execute(
-        "UPDATE archiver.records SET state = %s WHERE id = %s AND state = ANY(%s)",
-        (ArchiveState.DELETING.value, record.id, list(UNDONE)),
-        doing=f"writing the record's state {ArchiveState.DELETING.value}",
-    )
+    ledger.advance(session, Kind.TENANT, State.DELETING, ledger.ids([record.id]), UNDONE)
 
 
 def restoring(session: Session, record: Record) -> Record:
     """Write that the restore begins."""
-    return _advance(session, record, ArchiveState.RESTORING)
+    return _advance(session, record, State.RESTORING)
 
 
-def step_back(session: Session, record: Record, state: ArchiveState) -> None:
+def step_back(session: Session, record: Record, state: State) -> None:
     """Write that the act of the record's state did not happen; do nothing if the state has changed since."""
-    session.execute(
-        "UPDATE archiver.records SET state = %s WHERE id = %s AND state = %s",
-        (state.value, record.id, record.state.value),
-        doing=f"writing the record's state {state.value}",
-    )
+    ledger.advance(session, Kind.TENANT, state, ledger.ids([record.id]), [record.state])
 
 
 def archived(session: Session, record: Record, retained: Mapping[str, int], seconds: float | None) -> Record:
     """Write that the live rows are deleted. Call it in the transaction that deletes them."""
-    return _advance(
-        session, record, ArchiveState.ARCHIVED, kept=json.dumps(retained), seconds_to_delete=seconds, archived_at="now"
-    )
+    all_archived(session, [record], [retained], seconds)
+    return by_id(session, record.id)
+
+
+def all_archived(
+    session: Session, records: Sequence[Record], retained: Sequence[Mapping[str, int]], seconds: float | None
+) -> None:
+    """Write that the live rows of these tenants are deleted, with the rows that stayed. Call it as `archived`."""
+    rows = [
+        {"id": record.id, "kept": counts, "seconds_to_delete": seconds, "archived_at": NOW}
+        for record, counts in zip(records, retained, strict=True)
+    ]
+    ledger.advance(session, Kind.TENANT, State.ARCHIVED, rows)
 
 
 def part_restored(session: Session, record: Record, part: Part) -> Record:
     """Write that a part is live again and the rest is still archived. Call it in the transaction that loads it."""
     partial = [live.to_json() for live in dict.fromkeys((*record.partial, part))]
-    return _advance(session, record, ArchiveState.ARCHIVED, partial=json.dumps(partial))
+    return _advance(session, record, State.ARCHIVED, partial=partial)
 
 
 def reencrypted(session: Session, record: Record) -> Record:
     """Write the location, size, digests and recipients that this record has: its tarball was reencrypted."""
-    return _advance(
-        session,
-        record,
-        record.state,
-        location=record.location,
-        size=record.size,
-        md5=record.md5,
-        sha256=record.sha256,
-        etag=record.etag,
-        version_id=record.version_id,
-        recipients=list(record.recipients),
-    )
+    return _advance(session, record, record.state, **ledger.stored_object(record))
 
 
 def delete(session: Session, record: Record) -> None:
     """Delete the record. Call it in the transaction that loads the rows, or that logs the drop."""
-    session.execute("DELETE FROM archiver.records WHERE id = %s", (record.id,), doing="deleting the record")
+    ledger.delete(session, Kind.TENANT, "id = %s", (record.id,), doing="deleting the record")
 
 
 def by_id(session: Session, record_id: int) -> Record:
@@ -223,12 +221,12 @@ def by_id(session: Session, record_id: int) -> Record:
 
 def of_tenant(session: Session, tenant_id: Key, year: int | None = None) -> tuple[Record, ...]:
     """Return a tenant's records, of one year or of all, the latest year first."""
-    return _read(session, "tenant_id = %s AND (%s IS NULL OR year = %s)", (tenant_id, year, year))
+    return _read(session, "key = %s AND (%s IS NULL OR year = %s)", (key_text(tenant_id), year, year))
 
 
 def of_tenants(session: Session, tenant_ids: Sequence[Key]) -> tuple[Record, ...]:
     """Return all records of these tenants, the latest year first."""
-    return _read(session, "tenant_id = ANY(%s)", (list(tenant_ids),))
+    return _read(session, "key = ANY(%s)", (list(map(key_text, tenant_ids)),))
 
 
 def of_year(session: Session, year: int) -> tuple[Record, ...]:
@@ -249,7 +247,7 @@ def read_if_any(
     *,
     shard: str | None = None,
     night: date | None = None,
-    state: ArchiveState | None = None,
+    state: State | None = None,
     name: str = "",
 ) -> tuple[Record, ...]:
     """Return the records that match every given filter; empty if nothing was ever archived.
@@ -258,7 +256,8 @@ def read_if_any(
     """
     if not ready(session):
         return ()
-    filters = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id, "shard": shard, "night": night}
+    key = None if tenant_id is None else key_text(tenant_id)
+    filters = {"year": year, "customer_id": customer_id, "key": key, "shard": shard, "night": night}
     given = {column: value for column, value in filters.items() if value is not None}
     if state:
         given["state"] = state.value
@@ -266,25 +265,21 @@ def read_if_any(
     return _read(session, condition, (*given.values(), name))
 
 
-def _advance(session: Session, record: Record, state: ArchiveState, **columns: object) -> Record:
-    values = {"state": state.value, **columns}
-    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in values)
-    session.execute(
-        SQL("UPDATE archiver.records SET {} WHERE id = %s").format(settings),
-        (*values.values(), record.id),
-        doing=f"writing the record's state {state.value}",
-    )
+def _advance(session: Session, record: Record, state: State, **columns: object) -> Record:
+    ledger.advance(session, Kind.TENANT, state, ledger.ids([record.id], **columns))
     return by_id(session, record.id)
 
 
 def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Record, ...]:
-    rows = read(session, "records", Record, f"WHERE {condition} ORDER BY year DESC, tenant_id", args)
-    return tuple(map(_record, rows))
+    rows = ledger.read(session, Kind.TENANT, _COLUMNS, condition, args)
+    return tuple(sorted(map(_record, rows), key=lambda record: (-record.year, key_order(record.tenant_id))))
 
 
 def _record(row: dict[str, Any]) -> Record:
-    members = {name: Member(**member) for name, member in row["members"].items()}
-    state = ArchiveState(row["state"])
+    of_record = {**row, "members": members_of(row["members"]), "recipients": tuple(row["recipients"])}
     partial = tuple(Part(noun, number) for part in row["partial"] for noun, number in part.items())
-    recipients = tuple(row["recipients"])
-    return Record(**{**row, "state": state, "members": members, "partial": partial, "recipients": recipients})
+    return Record(**{**of_record, "partial": partial})
+
+
+_COLUMNS = ledger.columns_of(Record, tenant_id="key")
+_UNDONE = [state.value for state in UNDONE]

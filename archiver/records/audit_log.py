@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Protocol
 
 from archiver.postgres.operator import host, operator
-from archiver.postgres.own_schema import read, ready
+from archiver.postgres.own_schema import ready
 from archiver.postgres.session import DatabaseError, Session
 from archiver.records.log_chain import NO_ENTRY, TEXT, chained
 from archiver.records.markers import Marked
 from errors import RefusedError
-from inventory.keys import Key
+from inventory.keys import Key, key_of_text, key_text
 
 
 class Logged(Protocol):
@@ -73,7 +73,8 @@ def log_all(session: Session, act: str, records: Sequence[Logged], details: Sequ
     if not records:
         return
     subjects = (
-        *([getattr(record, name) for record in records] for name in ("tenant_id", "year", "id")),
+        [key_text(record.tenant_id) for record in records],
+        *([getattr(record, name) for record in records] for name in ("year", "id")),
         [json.dumps(detail) for detail in details],
     )
     written = (operator(), host(), act)
@@ -94,16 +95,16 @@ _NEXT = f"""
 {_LOCK};
 WITH last AS (SELECT id, sha256 FROM archiver.log ORDER BY id DESC LIMIT 1), entry AS (
     SELECT coalesce((SELECT id FROM last), 0) + w.number AS id, now() AS at, %s::text AS operator, %s::text AS host,
-           %s::text AS act, w.tenant_id, w.year, w.record_id, w.details
-      FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::jsonb[])
-      WITH ORDINALITY w (tenant_id, year, record_id, details, number)
+           %s::text AS act, w.key, w.year, w.record_id, w.details
+      FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::jsonb[])
+      WITH ORDINALITY w (key, year, record_id, details, number)
 )
 SELECT id, at, {TEXT}, (SELECT sha256 FROM last) FROM entry ORDER BY id
 """  # noqa: S608 - all of it is the archiver's own words
 _WRITE = """
-INSERT INTO archiver.log (at, operator, host, act, id, tenant_id, year, record_id, details, before, sha256)
+INSERT INTO archiver.log (at, operator, host, act, id, key, year, record_id, details, before, sha256)
 SELECT %s, %s, %s, %s, w.*
-  FROM unnest(%s::bigint[], %s::bigint[], %s::integer[], %s::bigint[], %s::jsonb[], %s::text[], %s::text[]) w
+  FROM unnest(%s::bigint[], %s::text[], %s::integer[], %s::bigint[], %s::jsonb[], %s::text[], %s::text[]) w
 """
 
 
@@ -137,8 +138,17 @@ def entries(
     """Return the entries that match every given filter, oldest first; empty if nothing was ever archived."""
     if not ready(session):
         return ()
-    filters = {"tenant_id": tenant_id, "year": year, "act": act or None}
+    key = None if tenant_id is None else key_text(tenant_id)
+    filters = {"key": key, "year": year, "act": act or None}
     given = {name: value for name, value in filters.items() if value is not None}
     condition = " AND ".join(["true", *(f"{name} = %s" for name in given)])
-    rows = read(session, "log", Entry, f"WHERE {condition} ORDER BY id", tuple(given.values()))
-    return tuple(Entry(**row) for row in rows)
+    query = f"SELECT {', '.join(_COLUMNS.values())} FROM archiver.log WHERE {condition} ORDER BY id"  # noqa: S608 - this file's own words
+    rows = session.rows(query, tuple(given.values()), doing="reading the log")
+    return tuple(_entry(dict(zip(_COLUMNS, row, strict=True))) for row in rows)
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    return Entry(**{**row, "tenant_id": key_of_text(row["tenant_id"])})
+
+
+_COLUMNS = {field.name: "key" if field.name == "tenant_id" else field.name for field in fields(Entry)}

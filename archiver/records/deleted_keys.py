@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archiver.postgres.session import Session
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records import ledger
+from archiver.records.archive_record import Record
+from archiver.records.state import Kind, State
 from inventory.keys import Key
 
 
@@ -32,11 +34,11 @@ def forget(session: Session, record: Record, keys: Mapping[str, Sequence[int]]) 
 
 def of_table(session: Session, year: int, table: str) -> dict[Key, list[int]]:
     """Return the keys of a table's deleted rows, by archived tenant."""
-    return dict(
-        session.rows(
-            "SELECT r.tenant_id, g.ids FROM archiver.gone g JOIN archiver.records r ON r.id = g.record_id"
-            " WHERE r.year = %s AND g.table_name = %s AND r.state = %s",
-            (year, table, ArchiveState.ARCHIVED.value),
-            doing="reading the deleted keys",
-        )
+    rows = session.rows(
+        "SELECT a.id, a.key, g.ids FROM archiver.gone g"
+        " JOIN archiver.archives a ON (a.kind, a.id) = (g.kind, g.record_id)"
+        " WHERE a.year = %s AND g.table_name = %s AND a.state = %s",
+        (year, table, State.ARCHIVED.value),
+        doing="reading the deleted keys",
     )
+    return {ledger.key_in(session, Kind.TENANT, number, key): ids for number, key, ids in rows}

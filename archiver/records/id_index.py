@@ -11,7 +11,8 @@ from archiver.postgres.own_schema import ready
 from archiver.postgres.schema import Schema, Table
 from archiver.postgres.session import SQL, Literal, Session
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
 
 WHOLE_NUMBERS = ("smallint", "integer", "bigint")
 
@@ -41,10 +42,10 @@ def missing(session: Session) -> tuple[Record, ...]:
     if not ready(session):
         return ()
     query = (
-        "SELECT id FROM archiver.records r"
-        " WHERE state = %s AND NOT EXISTS (SELECT 1 FROM archiver.ids i WHERE i.record_id = r.id)"
+        "SELECT id FROM archiver.archives a WHERE kind = 'tenant' AND state = %s"
+        " AND NOT EXISTS (SELECT 1 FROM archiver.ids i WHERE i.record_id = a.id)"
     )
-    rows = session.rows(query, (ArchiveState.ARCHIVED.value,), doing="looking for archives without an index")
+    rows = session.rows(query, (State.ARCHIVED.value,), doing="looking for archives without an index")
     return archive_record.of_ids(session, [row[0] for row in rows])
 
 

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from archiver.postgres.session import Session
-from archiver.records import archive_record, month_record, move_record, purge_record
+from archiver.records import archives
 
 
 def every_location(master: Session) -> frozenset[str]:
     """Return the location of each archive that a record needs; empty if nothing was ever archived."""
-    kinds = (
-        archive_record.read_if_any(master),
-        move_record.interrupted(master),
-        month_record.every(master),
-        purge_record.every(master),
-    )
-    return frozenset(record.location for records in kinds for record in records)
+    return frozenset(each.location for each in archives.every(master) if each.needed)

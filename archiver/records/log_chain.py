@@ -19,7 +19,7 @@ ACCEPT = "accept"  # the act of an entry by which an operator accepts the log as
 # SQL: an entry as one text. Its words and their order are for ever: every digest in a log is made of them.
 TEXT = (
     """jsonb_build_array(id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), operator, host, act,"""
-    " tenant_id::text, year, record_id, details)::text"
+    " key, year, record_id, details)::text"
 )
 
 

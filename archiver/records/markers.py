@@ -75,18 +75,14 @@ def read(session: Session | None, record: Marked, act: str) -> dict[str, Any] | 
 def read_all(session: Session, records: Sequence[Record], act: str) -> dict[Key, dict[str, Any]]:
     """Return the contents of an act's markers by tenant id; records without that marker are left out."""
     rows = session.rows(
-        "SELECT w.tenant_id, m.content FROM archiver.markers m"
-        " JOIN unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) w (record_id, started_at, tenant_id)"
-        " USING (record_id, started_at) WHERE act = %s",
-        (
-            [record.id for record in records],
-            [record.started_at for record in records],
-            [record.tenant_id for record in records],
-            act,
-        ),
+        "SELECT record_id, content FROM archiver.markers"
+        " JOIN unnest(%s::bigint[], %s::timestamptz[]) w (record_id, started_at) USING (record_id, started_at)"
+        " WHERE act = %s",
+        ([record.id for record in records], [record.started_at for record in records], act),
         doing="looking for markers",
     )
-    return dict(rows)
+    tenant_ids = {record.id: record.tenant_id for record in records}
+    return {tenant_ids[number]: content for number, content in rows}
 
 
 def acts(session: Session | None, record: Record) -> set[str]:

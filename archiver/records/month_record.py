@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from archiver.postgres import own_schema
-from archiver.postgres.operator import host, operator
-from archiver.postgres.session import SQL, Composable, Identifier, Session
-from archiver.records.archive_record import ArchiveState
+from archiver.postgres.session import Session
+from archiver.records import ledger
 from archiver.records.cutoff import Span
+from archiver.records.ledger import NOW
+from archiver.records.state import Kind, State
+from inventory.keys import key_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Month:
     year: int  # the school year of that month
     before: datetime  # the first moment after the span
     shard: str  # inventory name of the database with the rows
-    state: ArchiveState  # never RESTORING: slices are restored one by one
+    state: State  # never RESTORING: slices are restored one by one
     location: str  # s3://bucket/key
     fingerprint: str  # of the schema of the archived rows
     recipients: tuple[str, ...]  # age public keys of its slices; empty: they are not encrypted
@@ -44,104 +46,89 @@ class Month:
 
 def start(session: Session, span: Span, shard: str, location: str, fingerprint: str, keys: Sequence[str]) -> Month:
     """Write the record of an archive before it is stored."""
-    row = session.row(
-        "INSERT INTO archiver.months (month, year, before, shard, state, location, fingerprint, recipients, operator,"
-        " host) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-        (
-            *(str(span.month), span.year, span.before, shard, ArchiveState.EXTRACTING.value, location, fingerprint),
-            *(list(keys), operator(), host()),
-        ),
-        doing="writing the month's record",
-    )
-    return read(session, "id = %s", (row[0],))[0]
+    row = {"key": key_text(str(span.month)), "year": span.year, "before": span.before, "shard": shard}
+    stored = {"location": location, "fingerprint": fingerprint, "recipients": list(keys)}
+    ids = ledger.insert(session, Kind.MONTH, State.EXTRACTING, [{**row, **stored}])
+    return of_ids(session, ids)[0]
 
 
 def verified(session: Session, month: Month, seconds: float) -> Month:
     """Write that the stored object was restored and compared."""
-    return advance(
-        session, month, ArchiveState.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now"
-    )
+    return advance(session, month, State.VERIFIED, seconds_to_restore=seconds, verified_at=NOW, proved_at=NOW)
 
 
 def deleting(session: Session, month: Month) -> Month:
     """Write that the deletion begins."""
-    return advance(session, month, ArchiveState.DELETING)
+    return advance(session, month, State.DELETING)
 
 
 def deletion_had_begun(session: Session, month_id: int) -> None:
     """Write `deleting` again, where a master that was set back has an earlier state of a deletion that took place."""
-    session.execute(
-        "UPDATE archiver.months SET state = %s WHERE id = %s AND state <> %s",
-        (ArchiveState.DELETING.value, month_id, ArchiveState.ARCHIVED.value),
-        doing=f"writing the month's state {ArchiveState.DELETING.value}",
-    )
+    before = [state for state in State if state is not State.ARCHIVED]
+    ledger.advance(session, Kind.MONTH, State.DELETING, ledger.ids([month_id]), before)
 
 
 def archived(session: Session, month: Month) -> None:
     """Write that the deletion has ended. Remove slices without deleted rows, and the record if no slice is left."""
     with session.transaction(doing="writing the month's record"):
         session.execute(
-            "DELETE FROM archiver.month_slices WHERE month_id = %s AND went IS NULL",
-            (month.id,),
+            "DELETE FROM archiver.members WHERE kind = %s AND archive_id = %s AND went IS NULL",
+            (Kind.MONTH.value, month.id),
             doing="writing the month's record",
         )
-        advance(session, month, ArchiveState.ARCHIVED, archived_at="now")
+        advance(session, month, State.ARCHIVED, archived_at=NOW)
         forget_empty(session, month)
 
 
 def reverified(session: Session, month: Month) -> None:
     """Write the time of a new verification."""
-    advance(session, month, month.state, proved_at="now")
+    ledger.update(session, Kind.MONTH, ledger.ids([month.id], proved_at=NOW))
 
 
 def reencrypted(session: Session, month: Month) -> Month:
     """Write the location, size, digests and recipients that this record has: its slices were reencrypted."""
-    columns = {name: getattr(month, name) for name in ("location", "size", "md5", "sha256", "etag", "version_id")}
-    return advance(session, month, month.state, **columns, recipients=list(month.recipients))
+    return advance(session, month, month.state, **ledger.stored_object(month))
 
 
 def forget_empty(session: Session, month: Month) -> None:
     """Delete the record of an archive if no slice of it is left."""
-    session.execute(
-        "DELETE FROM archiver.months m WHERE id = %s"
-        " AND NOT EXISTS (SELECT 1 FROM archiver.month_slices WHERE month_id = m.id)",
-        (month.id,),
-        doing="deleting the month's record",
-    )
+    empty = "NOT EXISTS (SELECT 1 FROM archiver.members m WHERE (m.kind, m.archive_id) = (a.kind, a.id))"
+    ledger.delete(session, Kind.MONTH, f"id = %s AND {empty}", (month.id,), doing="deleting the month's record")
 
 
 def interrupted(session: Session, shard: str) -> tuple[Month, ...]:
     """Return the records of a shard's archives that an interrupted run left unarchived."""
-    return read(session, "shard = %s AND state <> %s", (shard, ArchiveState.ARCHIVED.value))
+    return _read(session, "shard = %s AND state <> %s", (shard, State.ARCHIVED.value))
 
 
 def of_shard(session: Session, shard: str) -> tuple[Month, ...]:
     """Return the archives of a shard; empty if nothing was ever archived."""
-    return read(session, "shard = %s", (shard,)) if own_schema.ready(session) else ()
+    return _read(session, "shard = %s", (shard,)) if own_schema.ready(session) else ()
 
 
 def every(session: Session) -> tuple[Month, ...]:
     """Return all monthly archives; empty if nothing was ever archived."""
-    return read(session, "true", ()) if own_schema.ready(session) else ()
+    return _read(session, "true", ()) if own_schema.ready(session) else ()
 
 
-def advance(session: Session, month: Month, state: ArchiveState, **columns: object) -> Month:
+def of_ids(session: Session, ids: Sequence[int]) -> tuple[Month, ...]:
+    """Return the records of these ids, the oldest first; ids without a record are left out."""
+    return _read(session, "id = ANY(%s)", (list(ids),))
+
+
+def advance(session: Session, month: Month, state: State, **columns: object) -> Month:
     """Write the next state and the given columns. Return the record as it is now."""
-    values = {"state": state.value, **columns}
-    settings: Composable = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in values)
-    session.execute(
-        SQL("UPDATE archiver.months SET {} WHERE id = %s").format(settings),
-        (*values.values(), month.id),
-        doing=f"writing the month's state {state.value}",
-    )
-    return read(session, "id = %s", (month.id,))[0]
+    ledger.advance(session, Kind.MONTH, state, ledger.ids([month.id], **columns))
+    return of_ids(session, [month.id])[0]
 
 
-def read(session: Session, condition: str, args: Sequence[object]) -> tuple[Month, ...]:
+def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Month, ...]:
     """Return the records that meet a condition, the oldest first."""
-    rows = own_schema.read(session, "months", Month, f"WHERE {condition} ORDER BY id", args)
-    return tuple(_month(row) for row in rows)
+    return tuple(_month(row) for row in ledger.read(session, Kind.MONTH, _COLUMNS, condition, args))
 
 
 def _month(row: dict[str, Any]) -> Month:
-    return Month(**{**row, "state": ArchiveState(row["state"]), "recipients": tuple(row["recipients"])})
+    return Month(**{**row, "recipients": tuple(row["recipients"])})
+
+
+_COLUMNS = ledger.columns_of(Month, month="key")

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
 from archiver.catalog.model import SHARD
 from archiver.format import layout
 from archiver.format.manifest import Manifest, Member
-from archiver.postgres.operator import host, operator
-from archiver.postgres.own_schema import read, ready
+from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
+from archiver.records import ledger
 from archiver.records.archive_record import Record
 from archiver.records.id_offsets import Offsets, Region
+from archiver.records.ledger import NOW, members_of, plain
+from archiver.records.state import Kind, State
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
-from inventory.keys import Key
-
-
-class MoveState(Enum):
-    """The states of a move. Each is written before the act it names; SWITCHED is written with it."""
-
-    PLANNED = "planned"  # rows are read, stored and verified; both shards are unchanged
-    LOADING = "loading"  # rows are loaded into the target; master still names the source
-    SWITCHED = "switched"  # master names the target; rows may be left in the source
-    MOVED = "moved"  # the source is empty
+from inventory.keys import Key, key_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +48,7 @@ class Move:
     source: str
     target: str
     offsets: Offsets  # of the tenant's ids
-    state: MoveState
+    state: State
     location: str
     size: int | None
     sha256: str | None
@@ -92,103 +83,82 @@ class Move:
     @property
     def in_two_shards(self) -> bool:
         """True if rows may be in both shards."""
-        return self.state in (MoveState.LOADING, MoveState.SWITCHED)
+        return self.state in (State.LOADING, State.SWITCHED)
 
 
-DONE = (MoveState.SWITCHED.value, MoveState.MOVED.value)  # master names the target
+DONE = (State.SWITCHED, State.MOVED)  # master names the target
 
 
 def plan(session: Session, tenant: Tenant, route: Route, year: int, location: str) -> Move:
     """Write the record of a new move."""
-    row = session.row(
-        "INSERT INTO archiver.moves (tenant_id, year, verb, source, target, state, location, operator, host)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-        (
-            *(tenant.id, year, route.verb, route.source, route.target, MoveState.PLANNED.value, location),
-            *(operator(), host()),
-        ),
-        doing="writing the move",
-    )
-    return _by_id(session, row[0])
+    row = _row(tenant.id, year, route, location)
+    [number] = ledger.insert(session, Kind.MOVE, State.PLANNED, [{**row, "turn": None}])
+    return _by_id(session, number)
 
 
 def stored(session: Session, move: Move, manifest: Manifest, digests: StoredDigests) -> Move:
     """Write what was stored."""
-    session.execute(
-        "UPDATE archiver.moves SET size = %s, sha256 = %s, etag = %s, version_id = %s, members = %s WHERE id = %s",
-        (
-            *(digests.size, digests.sha256, digests.etag, digests.version_id),
-            *(json.dumps({name: vars(member) for name, member in manifest.members.items()}), move.id),
-        ),
-        doing="writing the move",
-    )
-    return _by_id(session, move.id)
+    return _advance(session, move, State.PLANNED, **vars(digests), members=plain(manifest.members))
 
 
 def loading(session: Session, move: Move, offsets: Offsets) -> Move:
     """Write that the stored rows are verified, and are now loaded into the target with these offsets."""
-    session.execute(
-        "UPDATE archiver.moves SET state = %s, offsets = %s WHERE id = %s",
-        (MoveState.LOADING.value, _json(offsets), move.id),
-        doing="writing the move",
-    )
-    return _by_id(session, move.id)
+    return _advance(session, move, State.LOADING, offsets=_json(offsets))
 
 
 def switched(session: Session, move: Move) -> None:
     """Write that master names the target. Call it in the transaction that changes it."""
-    session.execute(
-        "UPDATE archiver.moves SET state = %s, switched_at = now(), turn = nextval('archiver.turns') WHERE id = %s",
-        (MoveState.SWITCHED.value, move.id),
-        doing="writing the move",
-    )
+    row = {"id": move.id, "switched_at": NOW, "turn": ledger.new_turn(session)}
+    ledger.advance(session, Kind.MOVE, State.SWITCHED, [row])
 
 
 def moved(session: Session, move: Move) -> None:
-    """Write that the source holds no more rows of the tenant."""
-    query = "UPDATE archiver.moves SET state = %s WHERE id = %s"
-    session.execute(query, (MoveState.MOVED.value, move.id), doing="writing the move")
+    """Write that the source holds no row of the tenant."""
+    ledger.advance(session, Kind.MOVE, State.MOVED, ledger.ids([move.id]))
 
 
 def withdrawn(session: Session, move: Move) -> None:
     """Delete the record of a move that changed nothing."""
-    session.execute("DELETE FROM archiver.moves WHERE id = %s", (move.id,), doing="deleting the move")
+    ledger.delete(session, Kind.MOVE, "id = %s", (move.id,), doing="deleting the move")
 
 
 def restored_elsewhere(session: Session, record: Record, source: str, target: str, offsets: Offsets) -> None:
     """Write that an archive of the source was restored to the target. Call it in the transaction of the restore."""
-    session.execute(
-        "INSERT INTO archiver.moves"
-        " (tenant_id, year, location, verb, source, target, state, offsets, switched_at, turn, operator, host)"
-        " VALUES (%s, %s, %s, 'merge', %s, %s, %s, %s, now(), nextval('archiver.turns'),"
-        " %s, %s)",
-        (
-            *(record.tenant_id, record.year, record.location, source, target, MoveState.MOVED.value),
-            *(_json(offsets), operator(), host()),
-        ),
-        doing="writing the move",
-    )
+    row = _row(record.tenant_id, record.year, Route(verb="merge", source=source, target=target), record.location)
+    ledger.insert(session, Kind.MOVE, State.MOVED, [{**row, "offsets": _json(offsets), "switched_at": NOW}])
+
+
+def _row(tenant_id: Key, year: int, route: Route, location: str) -> dict[str, object]:
+    return {
+        "key": key_text(tenant_id),
+        "year": year,
+        "verb": route.verb,
+        "shard": route.source,
+        "target": route.target,
+        "location": location,
+    }
 
 
 def done(session: Session) -> tuple[Move, ...]:
     """Return the moves since which master names the target; empty if there was none."""
-    return _read(session, "state = ANY(%s)", (list(DONE),)) if ready(session) else ()
+    return _read(session, "state = ANY(%s)", (_DONE,)) if ready(session) else ()
 
 
 def interrupted(session: Session, tenant_ids: Collection[Key] | None = None) -> tuple[Move, ...]:
     """Return the interrupted moves, of these tenants or of all."""
     if not ready(session):
         return ()
-    ids = None if tenant_ids is None else list(tenant_ids)
-    return _read(session, "state <> %s AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s))", (_MOVED, ids, ids))
+    keys = None if tenant_ids is None else list(map(key_text, tenant_ids))
+    condition = "state <> %s AND (%s::text[] IS NULL OR key = ANY(%s))"
+    return _read(session, condition, (State.MOVED.value, keys, keys))
 
 
 def last_marked(session: Session) -> tuple[Move, ...]:
     """Return each tenant's last move, if a version that marks moves in the target has switched it."""
     if not ready(session):
         return ()
-    last = "id IN (SELECT max(id) FROM archiver.moves WHERE state = ANY(%s) GROUP BY tenant_id)"
-    return _read(session, f"{last} AND turn > 0 AND sha256 IS NOT NULL", (list(DONE),))
+    last = "id IN (SELECT max(id) FROM archiver.archives WHERE kind = %s AND state = ANY(%s) GROUP BY key)"
+    return _read(session, f"{last} AND turn > 0 AND sha256 IS NOT NULL", (Kind.MOVE.value, _DONE))
 
 
 def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[Key]) -> None:
@@ -210,11 +180,13 @@ def offsets_of(regions: Sequence[Sequence[int]]) -> Offsets:
     return tuple(Region(*region) for region in regions)
 
 
-_MOVED = MoveState.MOVED.value
+def _json(offsets: Offsets) -> list[list[int]]:
+    return [[region.above, region.upto, region.plus] for region in offsets]
 
 
-def _json(offsets: Offsets) -> str:
-    return json.dumps([[region.above, region.upto, region.plus] for region in offsets])
+def _advance(session: Session, move: Move, state: State, **columns: object) -> Move:
+    ledger.advance(session, Kind.MOVE, state, ledger.ids([move.id], **columns))
+    return _by_id(session, move.id)
 
 
 def _by_id(session: Session, move_id: int) -> Move:
@@ -222,11 +194,13 @@ def _by_id(session: Session, move_id: int) -> Move:
 
 
 def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Move, ...]:
-    return tuple(map(_move, read(session, "moves", Move, f"WHERE {condition} ORDER BY id", args)))
+    return tuple(map(_move, ledger.read(session, Kind.MOVE, _COLUMNS, condition, args)))
 
 
 def _move(row: dict[str, Any]) -> Move:
-    members = {name: Member(**member) for name, member in row["members"].items()}
-    return Move(
-        **{**row, "state": MoveState(row["state"]), "offsets": offsets_of(row["offsets"]), "members": members},
-    )
+    offsets, members = offsets_of(row["offsets"]), members_of(row["members"])
+    return Move(**{**row, "offsets": offsets, "members": members})
+
+
+_COLUMNS = ledger.columns_of(Move, tenant_id="key", source="shard")
+_DONE = [state.value for state in DONE]

@@ -10,7 +10,7 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import TenantFilter
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
 from archiver.records.unmatched import Unmatched, unmatched
 from errors import RefusedError, UsageError
 from inventory.keys import Key, key_order, key_text
@@ -46,7 +46,7 @@ class NightTenants:
 def night_tenants(databases: Databases, year: int, night: date, chosen: TenantFilter) -> NightTenants:
     """Return the tenants of a night; those archived by an earlier night of the year are no part of it."""
     records = archive_record.read_if_any(databases.master, year)
-    archived = {record.tenant_id for record in records if record.state is ArchiveState.ARCHIVED}
+    archived = {record.tenant_id for record in records if record.state is State.ARCHIVED}
     live = tenants.every(databases.master, databases.model.tenant)
     due = {tenant.id for tenant in live if chosen.takes(tenant)} - archived
     return NightTenants(

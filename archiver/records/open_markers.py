@@ -13,8 +13,12 @@ from typing import Any
 
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
-from archiver.records.archive_record import ArchiveState
+from archiver.records import ledger
 from archiver.records.markers import DELETED
+from archiver.records.state import State
+from inventory.keys import Key, key_of_text
+
+_Entry = tuple[int, Key, str, dict[str, Any]]  # of the log: record, tenant, act and details
 
 
 class Contradiction(Enum):
@@ -39,7 +43,7 @@ class Marker:
     @property
     def tenant_id(self) -> int | None:
         """The tenant of a month's slice; None for a deletion or a move of a tenant: its record names it."""
-        return int(self.act.split(" ")[1]) if self.act.startswith("slice ") else None
+        return _slice_key(self.act) if self.act.startswith("slice ") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,8 @@ def open_markers(master: Session, shards: Mapping[str, Session]) -> list[OpenMar
     """
     unclosed = [marker for name, session in shards.items() if ready(session) for marker in _unclosed(session, name)]
     has_tables = ready(master)
+    if has_tables:
+        ledger.refuse_unknown_kinds(master)
     undone, planned, unknown = _contradicted(master, unclosed) if has_tables else ([], [], unclosed)
     entries = _entries(master, unknown) if has_tables else []
     deleted = ((marker, _deletion(shards[marker.shard], marker)) for marker in unknown)
@@ -92,18 +98,16 @@ def _contradicted(master: Session, markers: Sequence[Marker]) -> tuple[list[Mark
     return undone, planned, [markers[position - 1] for position, state, _ in rows if state is None]
 
 
-def _entries(master: Session, markers: Sequence[Marker]) -> list[tuple[int, int, str, dict[str, Any]]]:
+def _entries(master: Session, markers: Sequence[Marker]) -> list[_Entry]:
     """Return what the log says of these markers' records: id, tenant, act and details."""
     if not markers:
         return []
     ids = sorted({marker.record_id for marker in markers})
-    rows: list[tuple[int, int, str, dict[str, Any]]] = master.rows(_ENTRIES, (ids,), doing="reading the log")
-    return rows
+    rows = master.rows(_ENTRIES, (ids,), doing="reading the log")
+    return [(number, key_of_text(key), act, details) for number, key, act, details in rows]
 
 
-def _judged(
-    marker: Marker, content: Mapping[str, Any], entries: Iterable[tuple[int, int, str, dict[str, Any]]]
-) -> OpenMarker | None:
+def _judged(marker: Marker, content: Mapping[str, Any], entries: Iterable[_Entry]) -> OpenMarker | None:
     """Return a marker without a record as open, unless the log says that its archive was restored or dropped."""
     closing_acts = _CLOSING.get(marker.act.split(" ")[0], ())
     for record_id, tenant_id, act, details in entries:
@@ -136,7 +140,12 @@ def _deletion(session: Session, marker: Marker) -> dict[str, Any] | None:
     return content if sum(content["went"].values()) > sum(map(len, content["stayed"].values())) else None
 
 
-_EARLIER = [ArchiveState.EXTRACTING.value, ArchiveState.STORED.value, ArchiveState.VERIFIED.value]
+def _slice_key(act: str) -> Any:
+    """Return the key of a tenant in the act of a month's marker: `slice 13 went`."""
+    return key_of_text(act.removeprefix("slice ").removesuffix(" went"))
+
+
+_EARLIER = [State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value]
 _CLOSING = {DELETED: ("restore", "drop"), "slice": ("restore activity",)}  # acts of the log, by a marker's first word
 _UNCLOSED = """
 SELECT m.record_id, m.started_at, m.act, m.at FROM archiver.markers m
@@ -144,23 +153,24 @@ SELECT m.record_id, m.started_at, m.act, m.at FROM archiver.markers m
    AND NOT EXISTS (
        SELECT 1 FROM archiver.markers r WHERE r.record_id = m.record_id AND r.started_at = m.started_at
           AND r.act = CASE WHEN m.act = 'deleted' THEN 'restored'
-                           WHEN m.act LIKE 'slice %' THEN replace(m.act, ' went', ' restored') END)
+                           WHEN m.act LIKE 'slice %' THEN regexp_replace(m.act, ' went$', ' restored') END)
  ORDER BY m.record_id, m.act
 """
 # Markers that an older version of this tool wrote have no start time of their own.
 _CONTRADICTED = """
 SELECT w.position, coalesce(r.state, s.state, v.state), v.location
   FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[]) WITH ORDINALITY w (record_id, started_at, act, position)
-  LEFT JOIN archiver.records r
-    ON w.act = 'deleted' AND r.id = w.record_id AND w.started_at IN (r.started_at, 'epoch')
-  LEFT JOIN (SELECT id, started_at, tenant_id, state FROM archiver.months JOIN archiver.month_slices ON month_id = id) s
-    ON w.act = 'slice ' || s.tenant_id || ' went' AND s.id = w.record_id AND w.started_at IN (s.started_at, 'epoch')
-  LEFT JOIN archiver.moves v
-    ON w.act IN ('moved in', 'moved out') AND v.id = w.record_id AND w.started_at = v.started_at
+  LEFT JOIN archiver.archives r
+    ON w.act = 'deleted' AND (r.kind, r.id) = ('tenant', w.record_id) AND w.started_at IN (r.started_at, 'epoch')
+  LEFT JOIN (SELECT a.id, a.started_at, m.key, a.state FROM archiver.archives a
+               JOIN archiver.members m ON (m.kind, m.archive_id) = (a.kind, a.id) WHERE a.kind = 'month') s
+    ON w.act = 'slice ' || s.key || ' went' AND s.id = w.record_id AND w.started_at IN (s.started_at, 'epoch')
+  LEFT JOIN archiver.archives v
+    ON w.act IN ('moved in', 'moved out') AND (v.kind, v.id) = ('move', w.record_id) AND w.started_at = v.started_at
  WHERE coalesce(r.state, s.state, v.state) IS NULL OR r.state = ANY(%s) OR s.state = ANY(%s) OR v.state = 'planned'
  ORDER BY w.position
 """
 _ENTRIES = """
-SELECT record_id, tenant_id, act, details FROM archiver.log
+SELECT record_id, key, act, details FROM archiver.log
  WHERE record_id = ANY(%s) AND act IN ('restore', 'drop', 'restore activity') ORDER BY id DESC
 """

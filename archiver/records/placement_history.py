@@ -56,11 +56,9 @@ def placement_history(master: Session) -> PlacementHistory:
     if not ready(master):
         return PlacementHistory()
     moves: dict[Key, list[Relocation]] = defaultdict(list)
-    for tenant_id, source, target, offsets, turn in master.rows(
-        _MOVES, (list(move_record.DONE),), doing="reading the moves"
-    ):
-        relocation = Relocation(source=source, target=target, offsets=move_record.offsets_of(offsets), turn=turn)
-        moves[tenant_id].append(relocation)
+    for move in move_record.done(master):
+        relocation = Relocation(source=move.source, target=move.target, offsets=move.offsets, turn=move.turn or 0)
+        moves[move.tenant_id].append(relocation)
     rows = master.rows("SELECT shard, lies_in, turn FROM archiver.aliases", doing="reading the aliases")
     aliases = {
         shard: Relocation(source=shard, target=target, offsets=regions(master, shard, target), turn=turn, alias=True)
@@ -106,8 +104,3 @@ def shards_of(databases: Databases, records: Sequence[Record]) -> dict[int, str]
         )
         for record in records
     }
-
-
-_MOVES = """
-SELECT tenant_id, source, target, offsets, turn FROM archiver.moves WHERE state = ANY(%s) ORDER BY id
-"""

@@ -12,9 +12,10 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Tenant, TenantFilter
 from archiver.records import archive_record, id_index, month_record, move_record, purge_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
-from archiver.records.purge_record import Purge, PurgeState
+from archiver.records.purge_record import Purge
+from archiver.records.state import State
 from archiver.records.unmatched import unmatched
 from errors import Problems, UsageError
 from formatting import plural
@@ -22,11 +23,11 @@ from inventory.keys import Key, typed
 
 Archived = Record | Month | Purge  # the record of an archive that may be opened again
 
-RESTORABLE = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # states that can be restored
+RESTORABLE = (State.ARCHIVED, State.RESTORING)  # states that can be restored
 AT_REST = (
-    ArchiveState.ARCHIVED,
-    ArchiveState.STORED,
-    ArchiveState.VERIFIED,
+    State.ARCHIVED,
+    State.STORED,
+    State.VERIFIED,
 )  # archived, or left by an extraction that failed
 
 
@@ -109,7 +110,7 @@ def all_to_reencrypt(databases: Databases, year: int | None) -> tuple[Archived, 
     of_tenants = [
         record
         for record in archive_record.read_if_any(databases.master, year)
-        if record.state in (*RESTORABLE, ArchiveState.DELETING)
+        if record.state in (*RESTORABLE, State.DELETING)
     ]
     return (*of_tenants, *_months_and_purges(databases, year))
 
@@ -117,11 +118,9 @@ def all_to_reencrypt(databases: Databases, year: int | None) -> tuple[Archived, 
 def _months_and_purges(databases: Databases, year: int | None) -> Iterator[Month | Purge]:
     """Yield the archives of months and purges, of one year or of all, with rows that are only there."""
     of_months = (
-        month
-        for month in month_record.every(databases.master)
-        if month.state in (ArchiveState.DELETING, ArchiveState.ARCHIVED)
+        month for month in month_record.every(databases.master) if month.state in (State.DELETING, State.ARCHIVED)
     )
-    of_purges = (purge for purge in purge_record.every(databases.master) if purge.state is PurgeState.PURGED)
+    of_purges = (purge for purge in purge_record.every(databases.master) if purge.state is State.ARCHIVED)
     records: Iterator[Month | Purge] = chain(of_months, of_purges)
     return (record for record in records if year in (None, record.year))
 
@@ -201,9 +200,7 @@ def _none_half_moved(databases: Databases, live: tuple[Tenant, ...]) -> tuple[Te
 
 def _archived(databases: Databases, year: int) -> set[Key]:
     return {
-        record.tenant_id
-        for record in archive_record.of_year(databases.master, year)
-        if record.state is ArchiveState.ARCHIVED
+        record.tenant_id for record in archive_record.of_year(databases.master, year) if record.state is State.ARCHIVED
     }
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from archiver.postgres.tenants import Tenant
 from archiver.records import resolve
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
+from archiver.records.state import State
 from errors import RefusedError, UsageError
 from inventory.keys import typed
 
@@ -31,16 +32,16 @@ def interrupted_deletion(
 def _interrupted(record: Record, noun: str) -> Record | None:
     """Return the record if its deletion was interrupted; None if its extraction was; raise as above."""
     who = f"{noun.capitalize()} {record.tenant_id}"
-    if record.state is ArchiveState.ARCHIVED:
+    if record.state is State.ARCHIVED:
         raise UsageError(f"{who} is archived already for {record.year}.")
-    if record.state is ArchiveState.RESTORING:
+    if record.state is State.RESTORING:
         raise RefusedError(f"{who} is half restored.", hint=f"Run: inv restore.{noun} {typed(record.tenant_id)}")
-    return record if record.state is ArchiveState.DELETING else None
+    return record if record.state is State.DELETING else None
 
 
 def _refuse_other_run(record: Record, noun: str, tenant: Tenant, request: ArchiveRequest) -> None:
     """Raise RefusedError for an interrupted run of another year or shard: only its record finds its rows."""
-    if record.state not in (ArchiveState.DELETING, ArchiveState.RESTORING):
+    if record.state not in (State.DELETING, State.RESTORING):
         return
     who = f"{noun.capitalize()} {record.tenant_id} is {record.state.value} for {record.year}"
     if record.year != request.year:

@@ -79,7 +79,8 @@ def from_older(master: Session, record: Record, rows: Collection[RetainedRow]) -
     restored = master.rows(
         "SELECT DISTINCT w.* FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
         " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.record_id < %s"
-        " AND NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id = k.record_id AND r.partial = '[]')",
+        " AND NOT EXISTS (SELECT 1 FROM archiver.archives a"
+        " WHERE a.kind = 'tenant' AND a.id = k.record_id AND a.partial = '[]')",
         (*_columns(rows), record.id),
         doing="looking for the origin of live rows",
     )
@@ -100,7 +101,8 @@ def update_migrated(master: Session, record: Record, table: TableName, rows: Col
 def forget(master: Session) -> None:
     """Delete entries that no restore will need: neither their record nor a newer one exists."""
     master.execute(
-        "DELETE FROM archiver.kept k WHERE NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id >= k.record_id)",
+        "DELETE FROM archiver.kept k"
+        " WHERE NOT EXISTS (SELECT 1 FROM archiver.archives a WHERE a.kind = 'tenant' AND a.id >= k.record_id)",
         doing="deleting old entries of retained rows",
     )
 

@@ -11,11 +11,11 @@ from typing import Any
 from archiver.format import layout
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
-from archiver.records import month_record
-from archiver.records.archive_record import ArchiveState
+from archiver.records import ledger, month_record
 from archiver.records.month_record import Month
+from archiver.records.state import Kind, State
 from archiver.store.bucket import StoredDigests
-from inventory.keys import Key
+from inventory.keys import Key, key_order, key_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class Slice:
     @property
     def deletion_act(self) -> str:
         """The act of the marker of its deletion, in the shard."""
-        return f"slice {self.tenant_id} went"
+        return f"slice {key_text(self.tenant_id)} went"
 
     @property
     def restore_act(self) -> str:
         """The act of the marker of its restore, in the shard."""
-        return f"slice {self.tenant_id} restored"
+        return f"slice {key_text(self.tenant_id)} restored"
 
     def name(self, noun: str) -> str:
         """Return the name of its file, as a member of the object."""
@@ -81,19 +81,16 @@ def stored(session: Session, month: Month, digests: StoredDigests, slices: Seque
     """Write that the object is in the store, and the position of each slice in it."""
     with session.transaction(doing="writing the month's record"):
         session.execute(
-            "INSERT INTO archiver.month_slices (month_id, tenant_id, start, size, sha256, rows)"
-            " SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[])",
+            "INSERT INTO archiver.members (kind, archive_id, key, start, size, sha256, rows)"
+            " SELECT %s, %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[])",
             (
-                month.id,
-                *(
-                    [getattr(month_slice, name) for month_slice in slices]
-                    for name in ("tenant_id", "start", "size", "sha256")
-                ),
+                *(Kind.MONTH.value, month.id, [key_text(month_slice.tenant_id) for month_slice in slices]),
+                *([getattr(month_slice, name) for month_slice in slices] for name in ("start", "size", "sha256")),
                 [json.dumps(month_slice.rows) for month_slice in slices],
             ),
             doing="writing the month's record",
         )
-        return month_record.advance(session, month, ArchiveState.STORED, **vars(digests))
+        return month_record.advance(session, month, State.STORED, **vars(digests))
 
 
 def deleted(
@@ -101,30 +98,27 @@ def deleted(
 ) -> Slice:
     """Write the deleted rows of a slice. Call it in the transaction of the log entry."""
     session.execute(
-        "UPDATE archiver.month_slices SET went = %s, stayed = %s WHERE month_id = %s AND tenant_id = %s",
-        (json.dumps(rows), json.dumps(stayed), month_slice.id, month_slice.tenant_id),
+        f"UPDATE archiver.members SET went = %s, stayed = %s {_ONE}",  # noqa: S608 - this file's own words
+        (json.dumps(rows), json.dumps(stayed), *_one(month_slice)),
         doing="writing the deleted rows of a month",
     )
-    return read(session, "s.month_id = %s AND s.tenant_id = %s", (month_slice.id, month_slice.tenant_id))[0]
+    return _read(session, "s.archive_id = %s AND s.key = %s", _one(month_slice)[1:])[0]
 
 
 def reencrypted(session: Session, month_slice: Slice) -> None:
     """Write a slice's position in the reencrypted object. Call it in the transaction of the month's record."""
     session.execute(
-        "UPDATE archiver.month_slices SET start = %s, size = %s, sha256 = %s WHERE month_id = %s AND tenant_id = %s",
-        (month_slice.start, month_slice.size, month_slice.sha256, month_slice.id, month_slice.tenant_id),
+        f"UPDATE archiver.members SET start = %s, size = %s, sha256 = %s {_ONE}",  # noqa: S608 - this file's own words
+        (month_slice.start, month_slice.size, month_slice.sha256, *_one(month_slice)),
         doing="writing the position of a month's slice",
     )
 
 
 def delete(session: Session, month_slice: Slice) -> None:
     """Delete the record of a slice whose rows are live, and the month's record if no slice is left."""
-    session.execute(
-        "DELETE FROM archiver.month_slices WHERE month_id = %s AND tenant_id = %s",
-        (month_slice.id, month_slice.tenant_id),
-        doing="writing that a month's rows are live",
-    )
-    if month_slice.month.state is ArchiveState.ARCHIVED:
+    query = f"DELETE FROM archiver.members {_ONE}"  # noqa: S608 - this file's own words
+    session.execute(query, _one(month_slice), doing="writing that a month's rows are live")
+    if month_slice.month.state is State.ARCHIVED:
         month_record.forget_empty(session, month_slice.month)
 
 
@@ -133,70 +127,77 @@ def summaries(session: Session) -> tuple[MonthSummary, ...]:
     if not ready(session):
         return ()
     by_month: dict[int, list[Slice]] = {}
-    for month_slice in read(session, "true", ()):
+    for month_slice in _read(session, "true", ()):
         by_month.setdefault(month_slice.id, []).append(month_slice)
     return tuple(
         MonthSummary(month=month, tenants=len(own), rows=sum(month_slice.deleted_rows for month_slice in own))
-        for month in month_record.read(session, "true", ())
+        for month in month_record.every(session)
         if (own := by_month.get(month.id, []))
     )
 
 
 def of_archive(session: Session, month: Month) -> tuple[Slice, ...]:
     """Return the slices that are still recorded for an archive."""
-    return read(session, "s.month_id = %s", (month.id,))
+    return _read(session, "s.archive_id = %s", (month.id,))
 
 
 def members_with_rows(session: Session) -> dict[int, frozenset[str]]:
     """Return the members that hold rows, by the id of the archive's record; empty if nothing was ever archived."""
     if not ready(session):
         return {}
-    query = "SELECT month_id, array_agg(DISTINCT member) FROM archiver.month_slices, jsonb_object_keys(rows) member"
-    rows = session.rows(f"{query} GROUP BY 1", doing="reading the members of months")
+    query = "SELECT archive_id, array_agg(DISTINCT member) FROM archiver.members, jsonb_object_keys(rows) member"
+    rows = session.rows(f"{query} WHERE kind = 'month' GROUP BY 1", doing="reading the members of months")
     return {number: frozenset(members) for number, members in rows}
 
 
 def pending(session: Session, month: Month) -> tuple[Slice, ...]:
     """Return the slices without a record of their deletion."""
-    return read(session, "s.month_id = %s AND s.went IS NULL", (month.id,))
+    return _read(session, "s.archive_id = %s AND s.went IS NULL", (month.id,))
 
 
 def is_pending(session: Session, month_slice: Slice) -> bool:
     """True if a slice is still recorded, without a record of its deletion."""
-    return bool(
-        read(
-            session, "s.month_id = %s AND s.tenant_id = %s AND s.went IS NULL", (month_slice.id, month_slice.tenant_id)
-        )
-    )
+    return bool(_read(session, "s.archive_id = %s AND s.key = %s AND s.went IS NULL", _one(month_slice)[1:]))
 
 
 def of_month(session: Session, month: str, tenant_id: Key | None = None) -> tuple[Slice, ...]:
     """Return a month's slices, of all tenants or of one, with rows that may be only in the archive; latest first."""
-    condition = "m.month = %s AND m.state IN (%s, %s) AND (%s IS NULL OR s.tenant_id = %s)"
-    return read(
-        session, condition, (month, ArchiveState.DELETING.value, ArchiveState.ARCHIVED.value, tenant_id, tenant_id)
-    )
+    condition = "m.key = %s AND m.state IN (%s, %s) AND (%s::text IS NULL OR s.key = %s)"
+    key = None if tenant_id is None else key_text(tenant_id)
+    return _read(session, condition, (key_text(month), State.DELETING.value, State.ARCHIVED.value, key, key))
 
 
 def of_tenant(session: Session, tenant_id: Key) -> tuple[Slice, ...]:
     """Return a tenant's slices with deleted rows, the latest first: rows of an earlier one may be below its rows."""
-    return read(session, "s.tenant_id = %s AND s.went IS NOT NULL", (tenant_id,))
+    return _read(session, "s.key = %s AND s.went IS NOT NULL", (key_text(tenant_id),))
 
 
 def interrupted(session: Session, tenant_id: Key) -> tuple[Slice, ...]:
     """Return a tenant's slices whose deletion was interrupted: rows may be deleted that no record names."""
-    condition = "s.tenant_id = %s AND s.went IS NULL AND m.state = %s"
-    return read(session, condition, (tenant_id, ArchiveState.DELETING.value))
+    condition = "s.key = %s AND s.went IS NULL AND m.state = %s"
+    return _read(session, condition, (key_text(tenant_id), State.DELETING.value))
 
 
-def read(session: Session, condition: str, args: Sequence[object]) -> tuple[Slice, ...]:
+def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Slice, ...]:
     """Return the slices that meet a condition over months `m` and slices `s`, the latest archive first."""
-    names = [field.name for field in fields(Slice) if field.name != "month"]
-    columns = ", ".join(f"s.{name}" for name in names)
     query = (
-        f"SELECT s.month_id, {columns} FROM archiver.month_slices s JOIN archiver.months m ON m.id = s.month_id"  # noqa: S608 - this file's own words
-        f" WHERE {condition} ORDER BY m.id DESC, s.tenant_id"
+        f"SELECT s.archive_id, s.key, {', '.join(f's.{name}' for name in _COLUMNS)} FROM archiver.members s"  # noqa: S608 - this file's own words
+        f" JOIN archiver.archives m ON (m.kind, m.id) = (s.kind, s.archive_id) WHERE m.kind = %s AND {condition}"
     )
-    rows = session.rows(query, args, doing="reading the months' records")
-    by_id = {month.id: month for month in month_record.read(session, "id = ANY(%s)", ([row[0] for row in rows],))}
-    return tuple(Slice(month=by_id[row[0]], **dict(zip(names, row[1:], strict=True))) for row in rows)
+    rows = session.rows(query, (Kind.MONTH.value, *args), doing="reading the months' records")
+    by_id = {month.id: month for month in month_record.of_ids(session, [row[0] for row in rows])}
+    slices = [_slice(session, by_id[row[0]], row[1], row[2:]) for row in rows]
+    return tuple(sorted(slices, key=lambda each: (-each.id, key_order(each.tenant_id))))
+
+
+def _slice(session: Session, month: Month, key: str, values: Sequence[Any]) -> Slice:
+    tenant_id = ledger.key_in(session, Kind.MONTH, month.id, key)
+    return Slice(month=month, tenant_id=tenant_id, **dict(zip(_COLUMNS, values, strict=True)))
+
+
+def _one(month_slice: Slice) -> tuple[str, int, str]:
+    return Kind.MONTH.value, month_slice.id, key_text(month_slice.tenant_id)
+
+
+_ONE = "WHERE kind = %s AND archive_id = %s AND key = %s"
+_COLUMNS = [field.name for field in fields(Slice) if field.name not in ("month", "tenant_id")]

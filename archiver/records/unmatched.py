@@ -10,7 +10,8 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Include, Tenant, TenantFilter
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
 from formatting import plural
 from inventory.keys import Key, key_order
 
@@ -77,7 +78,7 @@ def unmatched(databases: Databases, year: int, night: date | None, chosen: Tenan
         number=year,
         noun=databases.model.tenant.noun,
         live=tenants.every(databases.master, databases.model.tenant),
-        archived=tuple(record for record in records if record.state is ArchiveState.ARCHIVED),
+        archived=tuple(record for record in records if record.state is State.ARCHIVED),
         chosen=chosen,
     )
     only, own = chosen.only or Include(), chosen.own_depths

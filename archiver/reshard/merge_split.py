@@ -16,8 +16,9 @@ from archiver.postgres.fence import fenced
 from archiver.postgres.locks import AdvisoryLock, held_locks
 from archiver.postgres.tenants import Tenant, every, of_ids
 from archiver.records import archive_record, move_record
-from archiver.records.move_record import MoveState, Route
+from archiver.records.move_record import Route
 from archiver.records.placement_history import Relocation, placement_history
+from archiver.records.state import State
 from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
 from archiver.reshard.settle import Ended, end, withdraw
@@ -162,7 +163,7 @@ def refuse_unready(databases: Databases, route: Route) -> None:
 
 def _refuse_interrupted(databases: Databases) -> None:
     """Raise RefusedError if an archive or restore is interrupted: it must be completed where it began."""
-    for state in (archive_record.ArchiveState.DELETING, archive_record.ArchiveState.RESTORING):
+    for state in (State.DELETING, State.RESTORING):
         for record in archive_record.read_if_any(databases.master, state=state):
             noun = databases.model.tenant.noun
             raise RefusedError(
@@ -220,7 +221,7 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Ended | None:
     for left in move_record.interrupted(archiver.databases.master, [tenant.id]):
         if left.in_two_shards and left.route != route:
             move_record.refuse_half_moved(archiver.databases.master, archiver.model.tenant.noun, [tenant.id])
-        if left.state is MoveState.SWITCHED:
+        if left.state is State.SWITCHED:
             return end(archiver, left)
         if ended := withdraw(archiver, left):
             return ended

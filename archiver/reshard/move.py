@@ -26,11 +26,11 @@ from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.selection import Selection
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record, markers, move_record
-from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Offsets
 from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move, Route
 from archiver.records.placement_history import regions
+from archiver.records.state import State
 from archiver.reshard.id_ranges import reserved, uncovered
 from archiver.reshard.settle import Ended, end, marker_content, remember, switch, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
@@ -98,7 +98,7 @@ def refusals(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Ite
     noun, model = archiver.model.tenant.noun, archiver.model
     refused = f"Moving {noun} {tenant_route.tenant.id} from {route.source} to {route.target} refused"
     for record in archive_record.of_tenant(archiver.databases.master, tenant_route.tenant.id):
-        if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING):
+        if record.state in (State.DELETING, State.RESTORING):
             yield RefusedError(
                 f"{refused}: it is {record.state.value} for {record.year}.",
                 hint="Run the interrupted command again to complete it.",
@@ -237,5 +237,5 @@ def _step_back(archiver: Archiver, planned: Move) -> None:
     """Withdraw the move if master still names the source; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
         for left in move_record.interrupted(archiver.databases.master, [planned.tenant_id]):
-            if left.state is not move_record.MoveState.SWITCHED:
+            if left.state is not State.SWITCHED:
                 withdraw(archiver, left)

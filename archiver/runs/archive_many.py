@@ -21,10 +21,11 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record, guards, markers
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
+from archiver.records.state import State
 from archiver.runs.archive import archive
 from archiver.runs.bulk_progress import expected, reporting_progress
 from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
@@ -192,14 +193,14 @@ def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> N
             accept_orphans=run.request.accept_orphans,
         )
         if archiver.model.tenant.shard is None:
-            record_states.move(archiver.databases.master, verified, ArchiveState.DELETING)
+            record_states.move(archiver.databases.master, verified, State.DELETING)
         else:
             _empty_shards(run, work, verified)
         _empty_master(run, work, [*half_way, *verified])
 
 
 def _empty_shards(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
-    record_states.move(run.archiver.databases.master, records, ArchiveState.DELETING)
+    record_states.move(run.archiver.databases.master, records, State.DELETING)
     for deletion in delete_from_shards(work, records, run.engine.workers):
         _settle_shard(run, deletion)
 
@@ -212,9 +213,9 @@ def _settle_shard(run: _Run, deletion: ShardDeletion) -> None:
     # Their archives differ from the live rows, or are no longer in the store: the next run makes new ones.
     skipped = [record for record in records if record.tenant_id in failed]
     missing = [record for record in skipped if isinstance(failed[record.tenant_id], MissingObjectError)]
-    record_states.move(run.archiver.databases.master, missing, ArchiveState.EXTRACTING)
+    record_states.move(run.archiver.databases.master, missing, State.EXTRACTING)
     changed = [record for record in skipped if record not in missing]
-    record_states.move(run.archiver.databases.master, changed, ArchiveState.STORED)
+    record_states.move(run.archiver.databases.master, changed, State.STORED)
     for tenant_id, reason in failed.items():
         run.results.fail(tenant_id, reason)
 
@@ -286,7 +287,7 @@ def _step_back(run: _Run, records: Sequence[Record]) -> None:
         record_states.step_back(run.archiver.databases.master, live)
         missing = missing_objects(run.archiver.bucket, live)
         without = [record for record in live if record.location in missing]
-        record_states.move(run.archiver.databases.master, without, ArchiveState.EXTRACTING)
+        record_states.move(run.archiver.databases.master, without, State.EXTRACTING)
 
 
 def _one_at_a_time(run: _Run, tenant_ids: Iterable[Key]) -> None:

@@ -14,12 +14,13 @@ from archiver.completeness.live import sizes
 from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError, Session
 from archiver.postgres.tenants import Tenant, every
-from archiver.records.archive_record import ArchiveState
 from archiver.records.archive_request import ArchiveRequest
+from archiver.records.state import State
 from archiver.runs.eta import Eta
 from archiver.runs.progress import EVERY, OnProgress, Progress
+from inventory.keys import key_text
 
-_DONE = [state.value for state in (ArchiveState.VERIFIED, ArchiveState.DELETING, ArchiveState.ARCHIVED)]
+_DONE = [state.value for state in (State.VERIFIED, State.DELETING, State.ARCHIVED)]
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def _watch(
     over: threading.Event,
     every: float,
 ) -> None:
-    began, ids = time.monotonic(), [tenant.id for tenant in tenants]
+    began, ids = time.monotonic(), [key_text(tenant.id) for tenant in tenants]
     while not over.wait(every):
         try:
             row = session.row(_SEEN, (ids, request.year, _DONE), doing="reading the run's progress")
@@ -94,6 +95,6 @@ def _rows(databases: Databases, name: str) -> int:
 
 _SEEN = """
 SELECT count(*), coalesce(sum(own.rows), 0)::bigint, coalesce(sum(size), 0)::bigint
-  FROM archiver.records, LATERAL (SELECT sum((value ->> 'rows')::bigint) AS rows FROM jsonb_each(members)) own
- WHERE tenant_id = ANY(%s) AND year = %s AND state = ANY(%s)
+  FROM archiver.archives, LATERAL (SELECT sum((value ->> 'rows')::bigint) AS rows FROM jsonb_each(members)) own
+ WHERE kind = 'tenant' AND key = ANY(%s) AND year = %s AND state = ANY(%s)
 """

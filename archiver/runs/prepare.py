@@ -22,6 +22,7 @@ from archiver.format import bundle
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant, of_ids
+from archiver.records import archive_record
 from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome, Archiver, deadline_passed, fetch, new_location, out_of_time, pack
@@ -90,7 +91,7 @@ def _verified(master: Session, unit: Unit) -> set[Key]:
 def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[Key, Record]:
     archiver, request = preparing.archiver, preparing.request
     locations = [new_location(archiver, request.year, tenant.id) for tenant in tenants]
-    return record_states.start(archiver.databases.master, tenants, request, locations, archiver.keys.recipients)
+    return archive_record.start_all(archiver.databases.master, tenants, request, locations, archiver.keys.recipients)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ def _stored_and_proven(
     stored = _stored(preparing, extracts, begun)
     record_states.stored(master, stored)
     proven = _proven(preparing, _fetched(preparing, stored))
-    record_states.verified(master, {begun[tenant.tenant_id].id: tenant.proof.seconds for tenant in proven})
+    archive_record.all_verified(master, {begun[tenant.tenant_id].id: tenant.proof.seconds for tenant in proven})
     return proven
 
 

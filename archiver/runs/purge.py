@@ -32,7 +32,8 @@ from archiver.postgres.selection import SelectedRows, among, identity_of, row_or
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.records import purge_record, shard_keys
-from archiver.records.purge_record import Purge, PurgeState
+from archiver.records.purge_record import Purge
+from archiver.records.state import State
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
 from archiver.runs.settle import settle
 from archiver.verify.verify import belongs_to, verify
@@ -128,7 +129,7 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
 
 def _purged(archiver: Archiver, number: int) -> Purge:
     for record in purge_record.every(archiver.databases.master):
-        if record.id == number and record.state is PurgeState.PURGED:
+        if record.id == number and record.state is State.ARCHIVED:
             return record
         if record.id == number:
             raise UsageError(f"Purge {number} is {record.state.value}: there are no users to restore.")

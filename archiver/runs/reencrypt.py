@@ -11,10 +11,11 @@ from archiver.format.encryption import Keys
 from archiver.format.spool_folder import work_folder
 from archiver.records import archive_record, audit_log
 from archiver.records import purge_record as purging
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
+from archiver.records.state import State
 from archiver.runs.context import Archiver, new_extraction, new_location
 from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.reencrypt_month import reencrypt_month
@@ -77,7 +78,7 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
     """Return the record, read again under the lock; raise RefusedError unless it is still archived."""
     subject = f"{archiver.model.tenant.noun.capitalize()} {record.tenant_id}"
     for now in archive_record.of_tenant(archiver.databases.master, record.tenant_id, record.year):
-        if now.state is ArchiveState.ARCHIVED:
+        if now.state is State.ARCHIVED:
             return now
         raise RefusedError(
             f"{subject} is {now.state.value} for {now.year}, by a run that was interrupted.",

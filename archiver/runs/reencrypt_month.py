@@ -8,9 +8,9 @@ from pathlib import Path
 
 from archiver.format import encryption, layout
 from archiver.records import audit_log, month_record, slice_record
-from archiver.records.archive_record import ArchiveState
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
+from archiver.records.state import State
 from archiver.runs import month_object
 from archiver.runs.context import Archiver, new_extraction
 from archiver.runs.tarballs import plain, unequal
@@ -32,7 +32,7 @@ def reencrypt_month(archiver: Archiver, month: Month, work: Path) -> Month:
 
     Raises RefusedError if the month's run was interrupted. The caller holds the lock.
     """
-    if month.state is not ArchiveState.ARCHIVED:
+    if month.state is not State.ARCHIVED:
         raise RefusedError(
             f"The archive {month.location} is {month.state.value}, by a run that was interrupted.",
             hint="Finish that first: inv activity.archive",

@@ -35,10 +35,11 @@ from archiver.records import (
     retained_rows,
     shard_keys,
 )
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.placement_history import Relocations, shard_of, shards_of
 from archiver.records.retained_rows import RetainedRow
 from archiver.records.slice_record import Slice
+from archiver.records.state import State
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
 from archiver.runs.each import Done, Outcome, for_each
@@ -186,9 +187,7 @@ def _step_back(placement: Placement, record: Record) -> None:
     """Mark the tenant as archived if nothing was committed; if that can't be determined, a rerun settles it."""
     with suppress(CutoverError):
         if not _pending(placement, record):
-            archive_record.step_back(
-                placement.master, replace(record, state=ArchiveState.RESTORING), ArchiveState.ARCHIVED
-            )
+            archive_record.step_back(placement.master, replace(record, state=State.RESTORING), State.ARCHIVED)
 
 
 def _act(only: Part | None) -> str:
@@ -207,7 +206,7 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
     noun = archiver.model.tenant.noun
     move_record.refuse_half_moved(archiver.databases.master, noun, [record.tenant_id])
     for now in archive_record.of_tenant(archiver.databases.master, record.tenant_id, record.year):
-        if now.state in (ArchiveState.ARCHIVED, ArchiveState.RESTORING):
+        if now.state in (State.ARCHIVED, State.RESTORING):
             return now
     raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
 

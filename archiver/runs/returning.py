@@ -8,9 +8,10 @@ from operator import attrgetter
 
 from archiver.postgres.databases import Databases
 from archiver.records import archive_record, slice_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.placement_history import Relocations, final_shard, placement_history, relocations_of
 from archiver.records.slice_record import Slice
+from archiver.records.state import State
 from errors import Problems
 from formatting import many
 from inventory.keys import Key
@@ -82,7 +83,7 @@ def returning_month(databases: Databases, month: str, tenant_id: Key) -> tuple[R
 
 def parent_archive(month_slice: Slice, of_tenant: Iterable[Record]) -> Record | None:
     """Return the first of the tenant's archives begun after the slice, which holds its parent rows; None if live."""
-    not_live = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
+    not_live = (State.DELETING, State.ARCHIVED, State.RESTORING)
     later = [each for each in of_tenant if each.state in not_live and each.turn > month_slice.month.turn]
     return min(later, key=attrgetter("turn"), default=None)
 

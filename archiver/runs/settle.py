@@ -13,8 +13,9 @@ from archiver.postgres.selection import select
 from archiver.records import archive_record, markers, month_record, move_record
 from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED, MOVED_IN, MOVED_OUT
-from archiver.records.move_record import Move, MoveState
+from archiver.records.move_record import Move
 from archiver.records.open_markers import Contradiction, OpenMarker, open_markers
+from archiver.records.state import State
 from archiver.runs.context import Archiver
 from errors import LockedError, RefusedError, UsageError
 
@@ -68,7 +69,7 @@ def _refuse_lost_moves(databases: Databases, shards: Collection[str]) -> None:
                 f"it was set back. {move.location} holds the rows. Nothing was changed.",
                 hint=f"Restore {move.target} from a later backup, or load that archive as its README explains.",
             )
-    for move in _unmarked(databases, [each for each in concerned if each.state is MoveState.MOVED], MOVED_OUT):
+    for move in _unmarked(databases, [each for each in concerned if each.state is State.MOVED], MOVED_OUT):
         if _names(databases, move) and _holds_a_row(databases, move, move.source):
             raise RefusedError(
                 f"{move.source} holds rows of {databases.model.tenant.noun} {move.tenant_id} again, which was moved to "

@@ -15,8 +15,8 @@ from archiver.checks.night_progress import progress
 from archiver.checks.unreferenced import unreferenced_objects
 from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
-from archiver.records.archive_record import ArchiveState
 from archiver.records.log_heads import head_stored
+from archiver.records.state import State
 from archiver.runs.setup import databases_of
 from archiver.store.bucket import Bucket
 from errors import ExitCode, UsageError
@@ -51,8 +51,8 @@ Row = TypeVar("Row", bound=_Recorded)
 ONLY_CUSTOMER = Option(name="customer", help="only this customer's id", parse=parse_id)
 STATE = Option(
     name="state",
-    help=f"only this state: {', '.join(state.value for state in ArchiveState)}",
-    parse=member_of(ArchiveState),
+    help=f"only this state: {', '.join(state.value for state in State)}",
+    parse=member_of(State),
 )
 SHARD = Option(name="shard", help="only what came from this shard, by its inventory name")
 ONLY_NIGHT = Option(name="night", help="only what this night archived, YYYY-MM-DD", parse=parse_date)
@@ -102,7 +102,7 @@ def _refuse_filters_of_unreferenced(
     unreferenced: bool,
     year: int | None,
     customer: int | None,
-    state: ArchiveState | None,
+    state: State | None,
     shard: str,
     night: datetime.date | None,
     name: str,
@@ -120,7 +120,7 @@ def list_(
     environment: Environment,
     year: int | None,
     customer: int | None,
-    state: ArchiveState | None,
+    state: State | None,
     shard: str,
     night: datetime.date | None,
     name: str,

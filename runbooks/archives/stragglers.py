@@ -9,7 +9,7 @@ from typing import Any
 from archiver.checks.newer_rows import NewerRows, newer_rows, timeless
 from archiver.postgres import tenants
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
 from archiver.runs.setup import databases_of
 from formatting import many
 from inventory.model import Environment
@@ -41,7 +41,7 @@ def _counted(
     with databases_of(environment, f"archive.stragglers {date}") as databases:
         year = environment.school_year(date)
         records = archive_record.read_if_any(databases.master, year)
-        archived = {record.tenant_id for record in records if record.state is ArchiveState.ARCHIVED}
+        archived = {record.tenant_id for record in records if record.state is State.ARCHIVED}
         live = tenants.every(databases.master, databases.model.tenant)
         schools = [newer_rows(databases, tenant, since) for tenant in live if tenant.id not in archived]
         return schools, timeless(databases, live[0].shard) if live else ()

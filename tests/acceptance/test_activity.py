@@ -70,8 +70,8 @@ def told_to_end(running: Lab) -> subprocess.CompletedProcess[str]:
 
 def rows_go(running: Lab) -> bool:
     with closing(psycopg2.connect(running.endpoints.databases["master"])) as link, link.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('archiver.months')")
+        cursor.execute("SELECT to_regclass('archiver.archives')")
         if cursor.fetchall() == [(None,)]:
             return False
-        cursor.execute("SELECT FROM archiver.months WHERE state = 'deleting'")
+        cursor.execute("SELECT FROM archiver.archives WHERE kind = 'month' AND state = 'deleting'")
         return bool(cursor.fetchall())

@@ -75,8 +75,10 @@ def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab, typed: 
     location = "s3://apangea-archives/rehearsal/2013/17/1/2013_school_17.tar.gz"
     with psycopg2.connect(databases["master"]) as link, link.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO archiver.records (tenant_id, tenant_name, year, shard, depth, state, location, operator, host)"
-            " SELECT id, name, 2013, shard, 'all', 'verified', %s, 'ann', 'debug' FROM schools WHERE id = 17",
+            "INSERT INTO archiver.archives"
+            " (kind, key, tenant_name, year, shard, depth, state, location, operator, host)"
+            " SELECT 'tenant', id::text, name, 2013, shard, 'all', 'verified', %s, 'ann', 'debug'"
+            " FROM schools WHERE id = 17",
             (location,),
         )
     link.close()

@@ -50,8 +50,8 @@ THERE = "shard_1"
 DAY, MONTH = date(2014, 3, 5), "2014-01"
 # What of a record a master still holds that has lost `deleting`, or the record's beginning.
 FALLS = {
-    "to the proof": "UPDATE archiver.records SET state = 'verified' WHERE state = 'deleting'",
-    "behind the record": "DELETE FROM archiver.records",
+    "to the proof": "UPDATE archiver.archives SET state = 'verified' WHERE kind = 'tenant' AND state = 'deleting'",
+    "behind the record": "DELETE FROM archiver.archives WHERE kind = 'tenant'",
 }
 
 
@@ -80,17 +80,17 @@ def test_a_move_whose_end_master_lost_is_not_reverted(
         given((enrollments(world), enrollments(world, THERE)) == (0, whole_school), "a school that has moved")
         cluster.sql(
             f"UPDATE schools SET shard = '{HERE}' WHERE id = {SCHOOL};"
-            "UPDATE archiver.moves SET state = 'loading', switched_at = NULL;"
+            "UPDATE archiver.archives SET state = 'loading', switched_at = NULL WHERE kind = 'move';"
             "ALTER TABLE archiver.log DISABLE TRIGGER USER; DELETE FROM archiver.log;"
             "ALTER TABLE archiver.log ENABLE TRIGGER USER",
             dbname=world.environment.databases["master"].connection["dbname"],
         )
-        named = rows(world, "master", "SELECT location FROM archiver.moves")
+        named = rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'move'")
 
         quietly(lambda: world.move_all("merge", HERE, THERE))
 
         assert enrollments(world) + enrollments(world, THERE) == whole_school
-        assert set(named) <= set(rows(world, "master", "SELECT location FROM archiver.moves"))
+        assert set(named) <= set(rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'move'"))
 
 
 @pytest.mark.parametrize("fall", FALLS)
@@ -148,7 +148,7 @@ def test_a_month_that_only_the_shard_recorded_is_finished_or_refused(
         with monkeypatch.context() as patch, until_it_dies():
             patch.setattr(by_month, "close", dies)
             archive_months(world, DAY)
-        run(world, "master", "DELETE FROM archiver.months")
+        run(world, "master", "DELETE FROM archiver.archives WHERE kind = 'month'")
         given(count(world, HERE, "attempts") < attempts and count(world, HERE, "archiver.markers"), "rows that went")
 
         if not refused(quietly(lambda: archive_months(world, DAY))):

@@ -30,8 +30,8 @@ from tests.cases.attack_world import (
 from tests.months import Meanwhile, archive_months
 from tests.worlds import NewWorld, World
 
-RECORD = f"SELECT location, sha256 FROM archiver.records WHERE tenant_id = {SCHOOL}"
-MONTH = "SELECT location, sha256 FROM archiver.months"
+RECORD = f"SELECT location, sha256 FROM archiver.archives WHERE kind = 'tenant' AND key = '{SCHOOL}'"
+MONTH = "SELECT location, sha256 FROM archiver.archives WHERE kind = 'month'"
 FATES = ("deleted", "replaced")
 
 

@@ -91,9 +91,9 @@ def shared(world: World) -> Iterator[Shared]:
 def set_back(world: World, school: int) -> None:
     """Set an archive's times back by an hour, as now() would have written them: no test sets a server's clock back."""
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT id FROM archiver.records WHERE tenant_id = %s", (school,))
+        cursor.execute("SELECT id FROM archiver.archives WHERE kind = 'tenant' AND key = %s::text", (school,))
         [[record]] = cursor.fetchall()
-        for table, key in (("records", "id"), ("kept", "record_id")):
+        for table, key in (("archives", "id"), ("kept", "record_id")):
             cursor.execute(
                 "SELECT column_name FROM information_schema.columns WHERE table_schema = 'archiver'"
                 " AND table_name = %s AND column_name IN ('archived_at', 'verified_at', 'proved_at')",

@@ -61,9 +61,9 @@ class Away:
             assert locations(self.world, self.records) == self.named
 
 
-def locations(world: World, records: str) -> list[tuple[object, ...]]:
+def locations(world: World, kind: str) -> list[tuple[object, ...]]:
     """The archives that master names."""
-    return rows(world, "master", f"SELECT location FROM archiver.{records} ORDER BY 1")
+    return rows(world, "master", f"SELECT location FROM archiver.archives WHERE kind = '{kind}' ORDER BY 1")
 
 
 def away(world: World, records: str, act: Callable[[], object]) -> Away:
@@ -80,7 +80,7 @@ def away(world: World, records: str, act: Callable[[], object]) -> Away:
 @pytest.mark.parametrize("kind", MASTER)
 def test_a_school_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: str) -> None:
     with new_world(DATABASES) as world:
-        school = away(world, "records", lambda: world.archive(SCHOOL))
+        school = away(world, "tenant", lambda: world.archive(SCHOOL))
         run(world, "master", MASTER[kind])
         school.assert_whole(quietly(lambda: world.restore(SCHOOL)))
 
@@ -88,7 +88,7 @@ def test_a_school_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: 
 @pytest.mark.parametrize("kind", SHARD)
 def test_a_month_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: str) -> None:
     with new_world(DATABASES) as world:
-        month = away(world, "months", lambda: archive_months(world, date(2014, 3, 5)))
+        month = away(world, "month", lambda: archive_months(world, date(2014, 3, 5)))
         run(world, HERE, SHARD[kind])
         month.assert_whole(quietly(lambda: restore_months(world, "2014-01")))
 

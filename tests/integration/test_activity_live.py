@@ -269,8 +269,8 @@ def flip(world: World, school: int) -> None:
     """Turn a bit of a school's slice over in the store."""
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT location, start FROM archiver.months m JOIN archiver.month_slices ON month_id = m.id"
-            " WHERE tenant_id = %s",
+            "SELECT location, start FROM archiver.archives m"
+            " JOIN archiver.members s ON (s.kind, s.archive_id) = (m.kind, m.id) WHERE s.key = %s::text",
             (school,),
         )
         [(location, start)] = cursor.fetchall()

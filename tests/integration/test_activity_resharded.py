@@ -39,7 +39,7 @@ def test_months_from_before_a_merge_come_back_before_or_after_the_split(
 def of_schools(world: World) -> list[int]:
     """The schools that have a slice."""
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT DISTINCT tenant_id FROM archiver.month_slices WHERE tenant_id <> 0 ORDER BY 1")
+        cursor.execute("SELECT DISTINCT key::bigint FROM archiver.members WHERE key <> '0' ORDER BY 1")
         return [row[0] for row in cursor.fetchall()]
 
 

@@ -15,8 +15,8 @@ from archiver.checks import audit
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records import archive_record, deleted_keys, resolve
-from archiver.records.archive_record import ArchiveState
 from archiver.records.archive_request import ArchiveRequest
+from archiver.records.state import State
 from archiver.records.unmatched import unmatched
 from archiver.runs.archive import archive
 from archiver.store.bucket import Bucket
@@ -36,7 +36,7 @@ def test_the_record_holds_the_request(world: World) -> None:
         found = archiver.bucket.get(archiver.bucket.key(record.location), archiver.work / "copy")
 
     assert outcome.detail is not None
-    assert record.state is ArchiveState.ARCHIVED
+    assert record.state is State.ARCHIVED
     assert (record.tenant_id, record.year, record.depth) == (PLAIN, YEAR, DEFAULT_DEPTH)
     assert record.tenant_name
     assert record.customer_id
@@ -196,7 +196,7 @@ def test_a_deletion_interrupted_between_shard_and_master_is_finished_by_the_next
         world.archive(13)
     with world.archiver() as archiver:
         [record] = archive_record.of_tenant(archiver.databases.master, 13)
-    assert record.state is ArchiveState.DELETING
+    assert record.state is State.DELETING
 
     world.archive(13)
     same(expected, oracle.snapshot(world.dsns))
@@ -302,7 +302,7 @@ def test_a_damaged_tarball_is_refused_and_nothing_is_touched(world: World, damag
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
         [record] = archive_record.of_tenant(archiver.databases.master, 13)
-    assert record.state is ArchiveState.ARCHIVED
+    assert record.state is State.ARCHIVED
 
 
 def test_a_swapped_tarball_whose_record_was_changed_too_is_still_refused(world: World) -> None:
@@ -312,8 +312,8 @@ def test_a_swapped_tarball_whose_record_was_changed_too_is_still_refused(world: 
     world.archive(13, other)
     with sql(world, "master") as cursor:
         cursor.execute(
-            "UPDATE archiver.records r SET location = o.location, sha256 = o.sha256, size = o.size"
-            " FROM archiver.records o WHERE r.tenant_id = 13 AND o.tenant_id = %s",
+            "UPDATE archiver.archives r SET location = o.location, sha256 = o.sha256, size = o.size"
+            " FROM archiver.archives o WHERE r.key = '13' AND o.key = %s::text",
             (other,),
         )
 
@@ -383,7 +383,10 @@ def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: 
             archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter(exclude=Exclude(tenants=frozenset({13})))
         )
         with sql(world, "master") as cursor:
-            cursor.execute("UPDATE archiver.records SET state = 'restoring' WHERE tenant_id = %s", (chosen[0].id,))
+            cursor.execute(
+                "UPDATE archiver.archives SET state = 'restoring' WHERE kind = 'tenant' AND key = %s::text",
+                (chosen[0].id,),
+            )
         excluded = TenantFilter(exclude=Exclude(tenants=frozenset({13, chosen[0].id})))
         half_way = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, excluded)
 
@@ -396,12 +399,12 @@ def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: 
 def test_the_log_records_every_act_and_cannot_be_changed(world: World) -> None:
     world.archive(13, only=Include(tenants={13: "closed, OPS-511"}))
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT reason FROM archiver.records")
+        cursor.execute("SELECT reason FROM archiver.archives WHERE kind = 'tenant'")
         assert cursor.fetchall() == [("closed, OPS-511",)]
     world.restore(13)
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT act, tenant_id, year, operator <> '', details ->> 'reason' FROM archiver.log ORDER BY id"
+            "SELECT act, key::bigint, year, operator <> '', details ->> 'reason' FROM archiver.log ORDER BY id"
         )
         assert cursor.fetchall() == [
             ("archive", 13, YEAR, True, "closed, OPS-511"),

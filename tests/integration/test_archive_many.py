@@ -43,7 +43,7 @@ def reasons(world: World) -> set[str | None]:
     """The reasons for archives, in the records and in the log."""
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT reason FROM archiver.records"
+            "SELECT reason FROM archiver.archives WHERE kind = 'tenant'"
             " UNION SELECT details ->> 'reason' FROM archiver.log WHERE act = 'archive'"
         )
         return {row[0] for row in cursor.fetchall()}
@@ -239,7 +239,7 @@ def test_a_school_that_a_lock_delays_stays_verified_and_the_next_run_deletes_it(
     world.archive_together(*SOME, on_result=lambda one: failed.append(one.item) if one.error else None)
 
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT tenant_id, state FROM archiver.records")
+        cursor.execute("SELECT key::bigint, state FROM archiver.archives WHERE kind = 'tenant'")
         states = dict(cursor.fetchall())
     assert failed
     assert states == {school: "verified" if school in failed else "archived" for school in SOME}

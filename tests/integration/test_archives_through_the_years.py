@@ -18,7 +18,8 @@ from archiver.checks.unreferenced import unreferenced_objects
 from archiver.format.encryption import Keys
 from archiver.postgres.session import connect
 from archiver.records import archive_record, audit_log, id_index, resolve
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
 from archiver.runs import drop, inspect, reverify, setup
 from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket, Digests, file_digests
@@ -277,13 +278,15 @@ def test_a_drop_interrupted_after_the_object_was_deleted_is_finished_by_the_next
         with pytest.raises(RefusedError, match="nothing was dropped"):
             drop.drop(archiver, record)
     with sql(archived, "master") as cursor:
-        cursor.execute("SELECT (SELECT count(*) FROM archiver.records), (SELECT count(*) FROM archiver.ids)")
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM archiver.archives WHERE kind = 'tenant'), (SELECT count(*) FROM archiver.ids)"
+        )
         assert cursor.fetchall() == [(0, 0)]
 
 
 def test_an_archive_that_another_run_is_working_on_is_not_dropped(archived: World) -> None:
     with archived.archiver() as archiver:
-        for state in (ArchiveState.DELETING, ArchiveState.RESTORING):
+        for state in (State.DELETING, State.RESTORING):
             archive_record.step_back(
                 archiver.databases.master, resolve.one_to_show(archiver.databases, 13, None), state
             )
@@ -297,11 +300,11 @@ def test_records_are_selected_by_their_columns(world: World) -> None:
     with world.archiver() as archiver:
         master = archiver.databases.master
         [plain] = archive_record.read_if_any(master, YEAR)
-        archive_record.step_back(master, plain, ArchiveState.RESTORING)
+        archive_record.step_back(master, plain, State.RESTORING)
         other = resolve.one_to_show(archiver.databases, 17, None)
         by: dict[str, dict[str, object]] = {
             "shard": {"shard": plain.shard},
-            "state": {"state": ArchiveState.RESTORING},
+            "state": {"state": State.RESTORING},
             "name": {"name": plain.tenant_name[1:].upper()},
             "customer and year": {"customer_id": plain.customer_id, "year": YEAR},
         }

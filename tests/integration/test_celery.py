@@ -59,8 +59,12 @@ def test_units_of_workers_that_are_killed_are_taken_over_in_each_phase_and_nothi
         running = hand.submit(run)
         for victim in victims:
             assert victim.still.wait(queues.PATIENCE)
-        phases.append({row[0] for row in read(world, "SELECT DISTINCT state FROM archiver.records")})
-        verified += read(world, "SELECT id, tenant_id FROM archiver.records WHERE state = 'verified'")
+        phases.append(
+            {row[0] for row in read(world, "SELECT DISTINCT state FROM archiver.archives WHERE kind = 'tenant'")}
+        )
+        verified += read(
+            world, "SELECT id, key::bigint FROM archiver.archives WHERE kind = 'tenant' AND state = 'verified'"
+        )
         for victim in victims:
             victim.kill()
         with queues.workers(world.environment, "") as [helper]:
@@ -71,11 +75,14 @@ def test_units_of_workers_that_are_killed_are_taken_over_in_each_phase_and_nothi
     assert phases == [set(PHASES)]
     assert len([line for line in said if "a worker was lost" in line]) == len(PHASES)
     assert sorted(read(world, units)) == [(1, 1), (2, len(PHASES))]
-    records = read(world, "SELECT id, tenant_id, state FROM archiver.records ORDER BY tenant_id")
+    records = read(
+        world,
+        "SELECT id, key::bigint AS tenant_id, state FROM archiver.archives WHERE kind = 'tenant' ORDER BY tenant_id",
+    )
     assert [(school, state) for _, school, state in records] == [(school, "archived") for school in SOME]
     assert len(verified) == 1
     assert {*verified} <= {(number, school) for number, school, _ in records}  # not archived anew
-    logged = read(world, "SELECT tenant_id FROM archiver.log WHERE act = 'archive' ORDER BY 1")
+    logged = read(world, "SELECT key::bigint FROM archiver.log WHERE act = 'archive' ORDER BY 1")
     assert logged == [(school,) for school in SOME]
 
 
@@ -94,7 +101,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_though_its_worker_is_still
             world.archive_together(*SOME, engine=Celery(environment=world.environment, workers=4, say=print))
 
     same(expected, oracle.snapshot(world.dsns))
-    logged = read(world, "SELECT tenant_id FROM archiver.log WHERE act = 'archive' ORDER BY 1")
+    logged = read(world, "SELECT key::bigint FROM archiver.log WHERE act = 'archive' ORDER BY 1")
     assert logged == [(school,) for school in SOME]
 
 

@@ -20,7 +20,8 @@ from archiver.checks.unreferenced import unreferenced_objects
 from archiver.format import encryption
 from archiver.format.encryption import Keys
 from archiver.records import archive_record, resolve
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
 from archiver.runs import inspect, purge, reencrypt, reverify
 from archiver.runs.context import fetch
 from archiver.runs.purge_candidates import legacy_users
@@ -165,7 +166,7 @@ def test_without_its_identity_a_school_stays_archived(world: World, team: Team, 
         assert "AGE-SECRET-KEY" not in str(caught.value)
 
     same(out, oracle.snapshot(world.dsns))
-    assert recorded(world).state is ArchiveState.ARCHIVED
+    assert recorded(world).state is State.ARCHIVED
 
 
 def test_invalid_keys_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
@@ -179,7 +180,7 @@ def test_invalid_keys_are_refused_before_anything_is_touched(world: World, team:
         holding(encrypted, team).archive(SCHOOL)
 
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT to_regclass('archiver.records')")
+        cursor.execute("SELECT to_regclass('archiver.archives')")
         assert cursor.fetchall() == [(None,)]
 
 
@@ -198,7 +199,7 @@ def test_an_interrupted_deletion_is_finished_without_an_identity(
     encrypted.archive(SCHOOL)
 
     same(expected, oracle.snapshot(world.dsns))
-    assert recorded(world).state is ArchiveState.ARCHIVED
+    assert recorded(world).state is State.ARCHIVED
 
 
 def test_only_rows_that_must_be_put_back_ask_for_an_identity(
@@ -216,7 +217,7 @@ def test_only_rows_that_must_be_put_back_ask_for_an_identity(
         encrypted.archive(SCHOOL)
     assert "--identity=FILE" in caught.value.hint
     same(emptied, oracle.snapshot(world.dsns))
-    assert recorded(world).state is ArchiveState.DELETING
+    assert recorded(world).state is State.DELETING
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
         holding(encrypted, team).archive(SCHOOL)
@@ -243,7 +244,7 @@ def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, te
         encrypted.restore(SCHOOL)
 
     same(out, oracle.snapshot(world.dsns))
-    assert recorded(world).state is ArchiveState.ARCHIVED
+    assert recorded(world).state is State.ARCHIVED
 
 
 def test_after_a_reencryption_the_new_identity_opens_the_record_and_the_old_one_does_not(

@@ -82,9 +82,9 @@ def record_and_store(world: World, fixture: Fixture) -> None:
     bucket.put(key, fixture.path, file_digests(fixture.path))
     with world.archiver(), sql(world, "master") as cursor:
         cursor.execute(
-            "INSERT INTO archiver.records (tenant_id, tenant_name, year, shard, depth, state, location, fingerprint,"
+            "INSERT INTO archiver.archives (kind, key, tenant_name, year, shard, depth, state, location, fingerprint,"
             " size, sha256, members, operator, host, archived_at)"
-            " VALUES (%s, %s, %s, %s, 'all', 'archived', %s, %s, %s, %s, %s, 'ann', 'debug', now())",
+            " VALUES ('tenant', %s::text, %s, %s, %s, 'all', 'archived', %s, %s, %s, %s, %s, 'ann', 'debug', now())",
             (
                 *(manifest[name] for name in ("tenant_id", "tenant_name", "year", "shard")),
                 *(bucket.location(key), manifest["fingerprint"], fixture.path.stat().st_size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,21 @@ from archiver.checks.log_proof import chain_of
 from archiver.postgres import own_schema
 from archiver.postgres.own_schema import Migration, own_migrations
 from archiver.postgres.session import DatabaseError, Session, connect
-from archiver.records import archive_record, audit_log
+from archiver.postgres.tenants import Tenant
+from archiver.records import (
+    archive_record,
+    archives,
+    audit_log,
+    holds,
+    id_index,
+    ledger,
+    month_record,
+    move_record,
+    purge_record,
+    slice_record,
+)
+from archiver.records.move_record import Route
+from archiver.records.state import Kind, State
 from archiver.runs import setup
 from errors import ExitCode, RefusedError
 from inventory.load import ROOT
@@ -27,7 +42,7 @@ from runbooks.cli import call
 from tests import oracle
 from tests.inside import inv_inside
 from tests.months import archive_months, restore_months
-from tests.worlds import DATABASES, NIGHT, NewWorld, World, same, sql
+from tests.worlds import DATABASES, NIGHT, NewWorld, World, sql
 
 FIRST = (ROOT / "tests/fixtures/archiver_schema_1.sql").read_text(encoding="utf-8")
 UNNUMBERED = (ROOT / "tests/fixtures/archiver_schema_2.sql").read_text(encoding="utf-8")
@@ -85,13 +100,13 @@ def test_tables_of_every_version_before_the_numbers_become_the_same_and_keep_the
     with new_world(("master",)) as world:
         run(empty, f"{older}\n{ROWS}")
         with session_on(empty) as session, session_on(world.dsns["master"]) as fresh:
-            before = session.rows(STAYS)
+            before = session.rows(STAYS.format("records"))
             own_schema.prepare(fresh)
             assert own_schema.ready(session)
 
             assert session.rows(SHAPE) == fresh.rows(SHAPE)
             assert version(session) == [(NUMBER, VERSION)]
-            assert session.rows(STAYS) == before != []
+            assert session.rows(STAYS.format("archives")) == before != []
             chain = chain_of(session)
             assert (chain.problem, chain.entries) == ("", 3)
 
@@ -107,23 +122,187 @@ VALUES ('ann', 'debug', 'archive', 13, 2013, 1, '{}'),
 """
 STAYS = """
 SELECT r.id, r.tenant_name, r.state, m.act, m.content, l.id, l.act
-  FROM archiver.records r JOIN archiver.markers m ON m.record_id = r.id JOIN archiver.log l ON l.record_id = r.id
+  FROM archiver.{} r JOIN archiver.markers m ON m.record_id = r.id JOIN archiver.log l ON l.record_id = r.id
 """
 
 
-def test_a_school_that_was_archived_before_the_numbers_comes_back(new_world: NewWorld) -> None:
-    with new_world(("master", "shard_3")) as world:
-        before = oracle.snapshot(world.dsns)
-        world.archive(13)
-        for dsn in world.dsns.values():
-            run(dsn, "DROP TABLE archiver.version; COMMENT ON SCHEMA archiver IS 'tables 52ce7ae7a5bd'")
+TENANT = Tenant(id=17, name="Jefferson", customer_id=None, customer_name=None, shard="shard_1")
+ROUTE = Route(verb="merge", source="shard_1", target="shard_2")
+OF_EVERY_KIND = """
+INSERT INTO archiver.records (tenant_id, tenant_name, year, shard, depth, state, location, operator, host, night,
+                              members, kept, partial, recipients, seconds_to_extract, verified_at, reason, version_id)
+VALUES (13, 'Lincoln', 2013, 'shard_3', 'all', 'archived', 's3://13', 'ann', 'debug', '2014-08-15',
+        '{"master/schools.copy": {"rows": 1, "bytes": 2, "sha256": "ab"}}', '{"master.users": 3}', '[{"classroom": 4}]',
+        '{age1a,age1b}', 0.1, '2014-08-15 22:15:00.123456+00', 'closed', 'v1'),
+       (14, 'a "name"\\', 2013, 'shard_1', 'students', 'deleting', 's3://14', 'ann', 'debug', NULL, '{}', '{}', '[]',
+        '{}', NULL, NULL, NULL, NULL);
+INSERT INTO archiver.months (month, year, before, shard, state, location, fingerprint, recipients, operator, host)
+VALUES ('2014-03', 2013, '2014-04-01 05:00+00', 'shard_1', 'deleting', 's3://month', 'f', '{}', 'ann', 'debug');
+INSERT INTO archiver.month_slices (month_id, tenant_id, start, size, sha256, rows, went, stayed)
+VALUES (1, 0, 0, 10, 'ab', '{"shard/visits.copy": 2}', NULL, NULL),
+       (1, 13, 512, 20, 'cd', '{"shard/visits.copy": 5}', '{"shard/visits.copy": 5}', '{"shard/visits.copy": ["7"]}');
+INSERT INTO archiver.purges (year, before, ids, state, location, recipients, operator, host, purged_at)
+VALUES (2013, '2013-01-01', '{7,9}', 'purged', 's3://purge', '{}', 'ann', 'debug', now()),
+       (2013, '2013-01-01', '{8}', 'restored', 's3://second', '{}', 'ann', 'debug', now());
+INSERT INTO archiver.moves (tenant_id, year, verb, source, target, offsets, state, location, operator, host, turn)
+VALUES (13, 2013, 'merge', 'shard_1', 'shard_2', '[[0, 10, 100]]', 'loading', 's3://move', 'ann', 'debug', NULL),
+       (13, 2013, 'split', 'shard_2', 'shard_1', '[]', 'moved', 's3://back', 'ann', 'debug', nextval('archiver.turns'));
+INSERT INTO archiver.ids VALUES (1, 'students', '{1,2}');
+INSERT INTO archiver.gone VALUES (2, 'students', '{3}');
+INSERT INTO archiver.held VALUES (13, 'ann', 'debug');
+"""
+BEFORE_10 = ("records", "months", "month_slices", "purges", "moves")
+TEN = own_migrations()[9]
+ALL_OF = "SELECT array_agg(to_jsonb(t)::text ORDER BY to_jsonb(t)::text) FROM archiver.{} t"
 
-        world.restore(13)
 
-        same(before, oracle.snapshot(world.dsns))
-        for dsn in world.dsns.values():
-            with session_on(dsn) as session:
-                assert version(session) == [(NUMBER, VERSION)]
+@pytest.fixture
+def numbered_9(empty: str) -> Iterator[Session]:
+    """Tables of the number before the ledger of all kinds, with rows in each."""
+    with session_on(empty) as session:
+        own_schema.prepare(session, own_migrations()[:9])
+        session.execute(OF_EVERY_KIND)
+        yield session
+
+
+def of_before(session: Session, suffix: str = "") -> list[Any]:
+    """The rows of the tables of before."""
+    return [session.rows(ALL_OF.format(f"{table}{suffix}")) for table in BEFORE_10]
+
+
+def test_archives_months_purges_and_moves_become_records_of_one_ledger(numbered_9: Session) -> None:
+    before, month = of_before(numbered_9), numbered_9.row("SELECT started_at FROM archiver.months")[0]
+
+    assert own_schema.ready(numbered_9)
+
+    assert of_before(numbered_9, "_before_10") == before
+    records = archive_record.read_if_any(numbered_9)
+    assert [(each.tenant_id, each.state, each.tenant_name) for each in records] == [
+        (13, State.ARCHIVED, "Lincoln"),
+        (14, State.DELETING, 'a "name"\\'),
+    ]
+    first = records[0]
+    assert (str(first.partial[0]), first.recipients, first.kept) == (
+        "classroom 4",
+        ("age1a", "age1b"),
+        {"master.users": 3},
+    )
+    assert first.members["master/schools.copy"].sha256 == "ab"
+    assert [(each.month, each.started_at) for each in month_record.every(numbered_9)] == [("2014-03", month)]
+    [orphans, slice_of_13] = slice_record.of_archive(numbered_9, month_record.every(numbered_9)[0])
+    assert (orphans.tenant_id, slice_of_13.tenant_id, slice_of_13.deleted_rows) == (0, 13, 4)
+    purges = purge_record.every(numbered_9)
+    assert [(each.id, each.ids, each.state) for each in purges] == [
+        (1, (7, 9), State.ARCHIVED),
+        (2, (8,), State.RESTORED),
+    ]
+    [loading] = move_record.interrupted(numbered_9)
+    assert (loading.tenant_id, loading.source, loading.offsets[0].plus) == (13, "shard_1", 100)
+    assert [each.turn for each in archives.every(numbered_9) if each.kind is Kind.MOVE] == [None, 4]
+    assert holds.on_hold(numbered_9) == {13}
+    assert [each.id for each in id_index.holders(numbered_9, "students", 2)] == [1]
+    assert ledger.new_purge(numbered_9) == 3
+    assert move_record.plan(numbered_9, TENANT, ROUTE, 2013, "s3://new").id == 3  # no other kind had it
+
+
+def test_the_tables_of_before_are_read_only(empty: str, numbered_9: Session) -> None:
+    own_schema.prepare(numbered_9)
+
+    for table in BEFORE_10:
+        for write in ("UPDATE archiver.{} SET year = 1", "DELETE FROM archiver.{}", "TRUNCATE archiver.{} CASCADE"):
+            if table == "month_slices" and "UPDATE" in write:
+                continue
+            with (
+                closing(psycopg2.connect(empty)) as link,
+                link.cursor() as cursor,
+                pytest.raises(psycopg2.errors.RaiseException, match=f"{table}_before_10 is read-only: its rows are"),
+            ):
+                cursor.execute(write.format(f"{table}_before_10"))
+
+
+def statements(migration: Migration) -> list[str]:
+    """The statements of a migration, one by one."""
+    parts: list[str] = []
+    for part in re.split(r"(?<=;)\n", migration.statements):
+        if parts and parts[-1].count("$$") % 2:
+            parts[-1] += f"\n{part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def test_a_migration_killed_at_each_statement_changed_nothing_and_runs_again(empty: str, numbered_9: Session) -> None:
+    before, shape, each = of_before(numbered_9), numbered_9.rows(SHAPE), statements(TEN)
+    assert len(each) > 20
+    for killed_after in range(1, len(each)):
+        with closing(psycopg2.connect(empty)) as link, link.cursor() as cursor:
+            for statement in each[:killed_after]:
+                cursor.execute(statement)
+        assert (numbered_9.rows(SHAPE), of_before(numbered_9)) == (shape, before), each[killed_after]
+
+    own_schema.prepare(numbered_9)
+
+    assert (version(numbered_9), of_before(numbered_9, "_before_10")) == ([(NUMBER, VERSION)], before)
+
+
+DIFFERING = r"Bringing the archiver's tables on .* to number 10 refused: the copy of their rows differs from them"
+
+
+@pytest.mark.parametrize(
+    ("copied", "wrong"),
+    [
+        ("'purge', id, id::text, year", "'purge', id, id::text, year + 1"),
+        ("start, size, sha256, rows, went, stayed FROM", "start, size, sha256, rows, went, went FROM"),
+        ("FROM archiver.records;", "FROM archiver.records LIMIT 1;"),
+        ("'month', id, to_json(month)", "'month', id, to_json(shard)"),
+        ("'move', id, tenant_id::text, year, source", "'move', id, tenant_id::text, year, target"),
+    ],
+    ids=["purge", "slice", "tenant", "month", "move"],
+)
+def test_a_copy_that_differs_is_refused_and_nothing_changed(numbered_9: Session, copied: str, wrong: str) -> None:
+    before, shape = of_before(numbered_9), numbered_9.rows(SHAPE)
+    assert TEN.statements.count(copied) == 1
+    migrations = (*own_migrations()[:9], Migration(10, TEN.name, TEN.statements.replace(copied, wrong)))
+
+    with pytest.raises(RefusedError, match=DIFFERING) as refused:
+        own_schema.prepare(numbered_9, migrations)
+
+    assert "added or changed by hand? Set them back, and run this again." in refused.value.hint
+    assert (numbered_9.rows(SHAPE), of_before(numbered_9)) == (shape, before)
+
+
+def test_a_column_that_was_added_by_hand_is_not_left_behind(numbered_9: Session) -> None:
+    numbered_9.execute("ALTER TABLE archiver.moves ADD COLUMN note text")
+    with pytest.raises(RefusedError, match=DIFFERING):
+        own_schema.prepare(numbered_9)
+    numbered_9.execute("ALTER TABLE archiver.moves DROP COLUMN note")
+
+    assert own_schema.ready(numbered_9)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "problem"),
+    [
+        ("state = 'frozen' WHERE kind = 'tenant' AND id = 2", "tenant 2, state: expected one of .*, got 'frozen'"),
+        ("key = '13 14' WHERE kind = 'tenant' AND id = 1", "tenant 1, key: expected a key in JSON, got '13 14'"),
+        ("kind = 'people' WHERE kind = 'purge' AND id = 2", "record 2, kind: expected one of .*, got 'people'"),
+    ],
+    ids=["state", "key", "kind"],
+)
+def test_a_record_of_an_unknown_kind_state_or_key_is_refused_by_its_path(
+    numbered_9: Session, spoiled: str, problem: str
+) -> None:
+    own_schema.prepare(numbered_9)
+    numbered_9.execute(f"UPDATE archiver.archives SET {spoiled}")
+    before = numbered_9.rows(ALL_OF.format("archives"))
+
+    with pytest.raises(
+        RefusedError, match=f"Reading the ledger on .* refused: archiver.archives, {problem}"
+    ) as refused:
+        archives.every(numbered_9)
+
+    assert refused.value.hint == "Was it changed by hand? Set it back in archiver.archives. Nothing was changed."
+    assert numbered_9.rows(ALL_OF.format("archives")) == before
 
 
 def test_each_later_migration_runs_once_and_whole_or_not_at_all(empty: str) -> None:

@@ -268,6 +268,7 @@ def test_every_interrupted_run_is_finished_and_restored_and_each_row_is_as_it_wa
 
 def test_a_month_interrupted_within_a_school_continues(left: Left) -> None:
     with left.open("month_out") as world:
+        migrated(world)
         judged(world, left.before, oracle.snapshot(world.dsns))
         archive_months(world, MONTHS_DAY)
 
@@ -281,6 +282,7 @@ def test_a_month_interrupted_within_a_school_continues(left: Left) -> None:
 
 def test_an_interrupted_restore_of_a_month_is_finished(left: Left) -> None:
     with left.open("month_back") as world:
+        migrated(world)
         judged(world, left.before, oracle.snapshot(world.dsns))
         restore_months(world, MONTH)
         assert_whole(left, world)
@@ -289,6 +291,7 @@ def test_an_interrupted_restore_of_a_month_is_finished(left: Left) -> None:
 @pytest.mark.parametrize("state", HALF_MOVED)
 def test_a_half_moved_school_is_where_master_says_and_its_merge_is_finished(left: Left, state: str) -> None:
     with left.open(state) as world:
+        migrated(world)
         assert_lies_whole(left, world, 9)
         with pytest.raises(RefusedError, match="School 9 is half moved from shard_2 to shard_1"):
             world.archive(9)
@@ -409,6 +412,12 @@ def run_of_that_night() -> str:
 # What must be.
 
 
+def migrated(world: World) -> None:
+    """Bring the archiver's own tables up to date, as a task does first: the judges read today's."""
+    with world.archiver():
+        pass
+
+
 def with_identity(world: World) -> World:
     """The world with the identity at hand."""
     return replace(world, identity=str(IDENTITY))
@@ -417,7 +426,7 @@ def with_identity(world: World) -> World:
 def states(world: World) -> dict[int, str]:
     """The state of each school's record."""
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT tenant_id, state FROM archiver.records")
+        cursor.execute("SELECT key::bigint, state FROM archiver.archives WHERE kind = 'tenant'")
         return dict(cursor.fetchall())
 
 
@@ -441,8 +450,8 @@ def assert_none_lost(left: Left, world: World) -> None:
     assert not judge.gone(live, left.before), oracle.difference(left.before, live)
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT location FROM archiver.records WHERE size IS NOT NULL"
-            " UNION ALL SELECT location FROM archiver.purges WHERE state = 'purged'"
+            "SELECT location FROM archiver.archives WHERE kind = 'tenant' AND size IS NOT NULL"
+            " UNION ALL SELECT location FROM archiver.archives WHERE kind = 'purge' AND state = 'archived'"
         )
         archives = [judge.stored(world.environment.store, location) for [location] in cursor.fetchall()]
     for table, lines in judge.gone(left.before, live).items():
@@ -456,7 +465,10 @@ def assert_lies_whole(left: Left, world: World, school: int) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("SELECT shard FROM schools WHERE id = %s", (school,))
         [[shard]] = cursor.fetchall()
-        cursor.execute("SELECT (offsets -> 0 ->> 2)::bigint FROM archiver.moves WHERE tenant_id = %s", (school,))
+        cursor.execute(
+            "SELECT (offsets -> 0 ->> 2)::bigint FROM archiver.archives WHERE kind = 'move' AND key = %s::text",
+            (school,),
+        )
         [[plus]] = cursor.fetchall()
     found = oracle_moved.rows_of(world, oracle.snapshot(world.dsns), shard, school)
     for table, lines in oracle_moved.rows_of(left.whole, left.before, MERGED[0], school).items():

@@ -34,7 +34,7 @@ def entries(world: World) -> list[tuple[Any, ...]]:
     """The log, without times: act, school, year, what the entry says, and whether it names who and where."""
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT act, tenant_id, year, details - 'sha256', operator <> '' AND host <> '', record_id"
+            "SELECT act, key::bigint, year, details - 'sha256', operator <> '' AND host <> '', record_id"
             " FROM archiver.log ORDER BY id"
         )
         return cursor.fetchall()

@@ -29,7 +29,9 @@ def world(new_world: NewWorld) -> Iterator[World]:
 
 def key_of(world: World, bucket: Bucket, month: str) -> str:
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT location FROM archiver.months WHERE month = %s", (month,))
+        cursor.execute(
+            "SELECT location FROM archiver.archives WHERE kind = 'month' AND key::jsonb #>> '{}' = %s", (month,)
+        )
         [[location]] = cursor.fetchall()
     return bucket.key(location)
 
@@ -129,7 +131,8 @@ def test_a_school_that_is_archived_again_keeps_its_lost_month(world: World, tmp_
 def recorded(world: World) -> list[str]:
     """The months of which the school's slices are recorded."""
     query = (
-        "SELECT m.month FROM archiver.months m JOIN archiver.month_slices s ON s.month_id = m.id WHERE tenant_id = %s"
+        "SELECT m.key::jsonb #>> '{}' FROM archiver.archives m"
+        " JOIN archiver.members s ON (s.kind, s.archive_id) = (m.kind, m.id) WHERE s.key = %s::text"
     )
     with sql(world, "master") as cursor:
         cursor.execute(query, (SCHOOL,))

@@ -13,7 +13,8 @@ from archiver.checks import audit
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import TenantFilter
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
 from errors import CutoverError, RefusedError, UsageError
 from inventory.load import FOLDER
 from tests import oracle, oracle_classroom
@@ -83,7 +84,7 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
     world.restore(SCHOOL, only=second.part)
     same(oracle.together(one, second.rows), oracle.snapshot(world.dsns))
     record = record_of(world)
-    assert (record.state, record.partial) == (ArchiveState.ARCHIVED, (first.part, second.part))
+    assert (record.state, record.partial) == (State.ARCHIVED, (first.part, second.part))
 
     world.restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -91,7 +92,7 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
         cursor.execute("SELECT act, details ->> 'part' FROM archiver.log ORDER BY id")
         expected = [("archive", None), *(("restore part", str(one.part)) for one in (first, second)), ("restore", None)]
         assert cursor.fetchall() == expected
-        cursor.execute("SELECT count(*) FROM archiver.records")
+        cursor.execute("SELECT count(*) FROM archiver.archives WHERE kind = 'tenant'")
         assert cursor.fetchall() == [(0,)]
 
 
@@ -141,7 +142,7 @@ def test_a_classroom_that_is_not_in_the_archive_is_refused_and_nothing_is_touche
 
     same(before, oracle.snapshot(world.dsns))
     record = record_of(world)
-    assert (record.state, record.partial) == (ArchiveState.ARCHIVED, ())
+    assert (record.state, record.partial) == (State.ARCHIVED, ())
 
 
 @pytest.mark.parametrize("then", ["the same classroom", "after another is refused", "the whole school"])
@@ -155,7 +156,7 @@ def test_a_classroom_interrupted_between_shard_and_master_is_finished_by_the_nex
     with pytest.raises(CutoverError, match="killed"):
         world.restore(SCHOOL, only=first.part)
     killed.undo()
-    assert record_of(world).state is ArchiveState.RESTORING
+    assert record_of(world).state is State.RESTORING
     half = oracle.snapshot(world.dsns)
     assert half.tables["master"] == archived.tables["master"]
     assert half.tables[SHARD] == oracle.together(archived, first.rows).tables[SHARD]
@@ -163,7 +164,7 @@ def test_a_classroom_interrupted_between_shard_and_master_is_finished_by_the_nex
     if then == "after another is refused":
         with pytest.raises(RefusedError, match=f"an interrupted run has restored the shard's rows of {first.part}"):
             world.restore(SCHOOL, only=second.part)
-        assert record_of(world).state is ArchiveState.RESTORING
+        assert record_of(world).state is State.RESTORING
     if then != "the whole school":
         world.restore(SCHOOL, only=first.part)
         same(oracle.together(archived, first.rows), oracle.snapshot(world.dsns))

@@ -35,21 +35,26 @@ from tests.worlds import SHARDS, YEAR, NewWorld, World, raise_failure, sql
 
 COLUMNS = """
 aliases: shard, lies_in, since, turn
-gone: record_id, table_name, ids
+archives: kind, id, key, year, shard, state, location, fingerprint, recipients, size, md5, sha256, etag, version_id,
+ members, seconds_to_extract, seconds_to_restore, seconds_to_delete, operator, host, started_at, turn, verified_at,
+ archived_at, proved_at, tenant_name, customer_id, customer_name, night, depth, kept, partial, snapshots, reason,
+ before, ids, restored_at, restored_by, verb, target, offsets, switched_at
+gone: record_id, table_name, ids, kind
 guards: name, turn, tables
-held: tenant_id, operator, host, since
-ids: record_id, table_name, ids
+held: key, operator, host, since
+ids: record_id, table_name, ids, kind
 kept: record_id, table_name, key, digest, archived_at
-log: id, at, operator, host, act, tenant_id, year, record_id, details, before, sha256
+log: id, at, operator, host, act, key, year, record_id, details, before, sha256
 markers: record_id, act, content, at, started_at
-month_slices: month_id, tenant_id, start, size, sha256, rows, went, stayed
-months: id, month, year, before, shard, state, location, fingerprint, recipients, size, md5, sha256,
+members: kind, archive_id, key, start, size, sha256, rows, went, stayed
+month_slices_before_10: month_id, tenant_id, start, size, sha256, rows, went, stayed
+months_before_10: id, month, year, before, shard, state, location, fingerprint, recipients, size, md5, sha256,
  seconds_to_restore, operator, host, started_at, verified_at, archived_at, proved_at, etag, version_id, turn
-moves: id, tenant_id, year, verb, source, target, offsets, state, location, size, sha256, members, operator, host,
- started_at, switched_at, etag, version_id, turn
-purges: id, year, before, ids, state, location, size, md5, sha256, recipients, members, operator, host, started_at,
- verified_at, purged_at, restored_at, restored_by, proved_at, etag, version_id
-records: id, tenant_id, tenant_name, customer_id, customer_name, year, night, shard, depth, state, location,
+moves_before_10: id, tenant_id, year, verb, source, target, offsets, state, location, size, sha256, members, operator,
+ host, started_at, switched_at, etag, version_id, turn
+purges_before_10: id, year, before, ids, state, location, size, md5, sha256, recipients, members, operator, host,
+ started_at, verified_at, purged_at, restored_at, restored_by, proved_at, etag, version_id
+records_before_10: id, tenant_id, tenant_name, customer_id, customer_name, year, night, shard, depth, state, location,
  fingerprint, size, md5, sha256, members, kept, seconds_to_extract, seconds_to_restore, operator, host, started_at,
  verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots, etag, version_id, turn,
  reason
@@ -172,15 +177,20 @@ def reencrypt_all(encrypted: World) -> None:
 
 def a_month(world: World) -> tuple[str, int]:
     """Return a month and a school that rows of it left, which is on hold from here on."""
-    query = "SELECT m.month, s.tenant_id FROM archiver.month_slices s JOIN archiver.months m ON m.id = s.month_id"
-    [month, school], *_ = rows(world, "master", f"{query} WHERE s.tenant_id NOT IN (0, 5, 13, 17, 29) ORDER BY 1 DESC")
+    query = (
+        "SELECT m.key::jsonb #>> '{}', s.key::bigint"
+        "  FROM archiver.members s JOIN archiver.archives m ON (m.kind, m.id) = (s.kind, s.archive_id)"
+    )
+    [month, school], *_ = rows(
+        world, "master", f"{query} WHERE s.key NOT IN ('0', '5', '13', '17', '29') ORDER BY 1 DESC"
+    )
     return str(month), int(school)
 
 
 def a_classroom(world: World) -> Part:
     """Return a classroom that school 13 had before it was archived."""
-    query = "SELECT ids[1] FROM archiver.ids i JOIN archiver.records r ON r.id = i.record_id"
-    return Part("classroom", one(world, "master", f"{query} WHERE r.tenant_id = 13 AND table_name = 'classrooms'"))
+    query = "SELECT i.ids[1] FROM archiver.ids i JOIN archiver.archives a ON (a.kind, a.id) = (i.kind, i.record_id)"
+    return Part("classroom", one(world, "master", f"{query} WHERE a.key = '13' AND table_name = 'classrooms'"))
 
 
 def merge(world: World) -> None:
@@ -265,22 +275,26 @@ def test_markers_of_these_acts_lie_in_the_shards_with_these_words(lived: World) 
 
 def test_columns_that_hold_objects_hold_them_in_these_words(lived: World) -> None:
     member = {"rows", "bytes", "sha256"}
-    for table in ("records", "purges", "moves"):
-        assert keys(lived, "master", "value", f"{table}, jsonb_each(members)") == member
-    assert keys(lived, "master", "snapshots", "records") == {"master", "shard"}
-    assert {name.split("/")[0] for name in keys(lived, "master", "members", "records")} == {"master", "shard"}
-    assert {name.rpartition(".")[2] for name in keys(lived, "master", "rows", "month_slices")} == {"copy"}
-    assert {name.rpartition(".")[2] for name in keys(lived, "master", "went", "month_slices")} == {"copy"}
-    [[moved]] = rows(lived, "master", "SELECT offsets FROM archiver.moves")
+    for kind in ("tenant", "purge", "move"):
+        assert keys(lived, "master", "value", "archives, jsonb_each(members)", f"kind = '{kind}'") == member
+    tenants = ("archives", "kind = 'tenant'")
+    assert keys(lived, "master", "snapshots", *tenants) == {"master", "shard"}
+    assert {name.split("/")[0] for name in keys(lived, "master", "members", *tenants)} == {"master", "shard"}
+    assert {name.rpartition(".")[2] for name in keys(lived, "master", "rows", "members")} == {"copy"}
+    assert {name.rpartition(".")[2] for name in keys(lived, "master", "went", "members")} == {"copy"}
+    [[moved]] = rows(lived, "master", "SELECT offsets FROM archiver.archives WHERE kind = 'move'")
     regions = rows(lived, "master", "SELECT above, upto, plus FROM archiver.regions ORDER BY above")
     assert moved == [list(region) for region in regions] != []
 
 
 def test_rows_of_the_ledger_are_in_these_states(lived: World) -> None:
-    for table, state in {"records": "archived", "months": "archived", "purges": "purged", "moves": "moved"}.items():
-        assert rows(lived, "master", f"SELECT DISTINCT state FROM archiver.{table}") == [(state,)]
-    assert rows(lived, "master", "SELECT DISTINCT depth FROM archiver.records") == [("all",)]
-    assert rows(lived, "master", "SELECT verb, source, target FROM archiver.moves") == [("merge", "shard_1", "shard_2")]
+    assert rows(lived, "master", "SELECT DISTINCT kind, state FROM archiver.archives ORDER BY kind") == [
+        *(("month", "archived"), ("move", "moved"), ("purge", "archived"), ("tenant", "archived")),
+    ]
+    assert rows(lived, "master", "SELECT DISTINCT depth FROM archiver.archives WHERE kind = 'tenant'") == [("all",)]
+    assert rows(lived, "master", "SELECT verb, shard, target FROM archiver.archives WHERE kind = 'move'") == [
+        ("merge", "shard_1", "shard_2")
+    ]
     assert rows(lived, "master", "SELECT shard, lies_in FROM archiver.aliases") == [("shard_1", "shard_2")]
 
 

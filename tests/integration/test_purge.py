@@ -12,7 +12,8 @@ import pytest
 
 from archiver.postgres.session import Session
 from archiver.records import purge_record
-from archiver.records.purge_record import Purge, PurgeState
+from archiver.records.purge_record import Purge
+from archiver.records.state import State
 from archiver.runs import purge, setup
 from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket, Digests, StoredDigests, file_digests
@@ -74,7 +75,7 @@ def test_legacy_users_go_with_all_their_rows_and_come_back_as_they_were(rich: Wo
         assert old(rich) == []
         assert (done.late, done.purge.state, done.purge.rows) == (
             {},
-            PurgeState.PURGED,
+            State.ARCHIVED,
             sum(map(len, leaving.values())),
         )
         assert done.purge.location.endswith(f"/2013_purge_{done.purge.id}.tar.gz")
@@ -158,7 +159,7 @@ def test_a_row_that_changed_since_it_was_archived_keeps_all_users(
         purged(archiver)
 
     assert old(rich) == all_users
-    assert [one.state for one in records(rich)] == [PurgeState.VERIFIED]
+    assert [one.state for one in records(rich)] == [State.VERIFIED]
 
 
 def test_an_object_that_the_store_damages_keeps_all_users(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +220,7 @@ def test_no_user_is_lost_when_a_purge_is_killed_at_any_statement_and_run_again(
             mortal(at)
             purged(archiver)
         mortal(None)
-        gone = [one for one in records(rich) if one.state is PurgeState.PURGED]
+        gone = [one for one in records(rich) if one.state is State.ARCHIVED]
         assert (old(rich) == []) == bool(gone), at
         with rich.archiver() as archiver:
             for one in gone or [purged(archiver).purge]:
@@ -260,7 +261,7 @@ def test_the_tasks_show_purge_list_and_restore(rich: World, inv: Callable[..., S
     assert (gone.code, gone.err) == (0, "")
     assert "purge 1: 3 users purged, " in gone.out
     assert "No legacy users" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
-    assert ": purged, 3 users not seen since 2012-01-01" in inv("users.purges").out
+    assert ": archived, 3 users not seen since 2012-01-01" in inv("users.purges").out
     held = inv("archive.find", "user", "1").out
     assert (held.startswith("purge 1 of "), "No archive" in held) == (True, False)
 

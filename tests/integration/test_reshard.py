@@ -95,7 +95,9 @@ def test_ids_that_lie_apart_stay_as_they_are_and_what_is_stored_is_encrypted(wor
     assert set(oracle_moved.moved(world, "shard_2", "shard_1").values()) == {0}
     same_rows(oracle_moved.after_merging(world, before, "shard_2", "shard_1"), oracle.snapshot(world.dsns))
     assert list(closed.iterdir()) == []
-    assert _rows(world, "master", "SELECT bool_and(location LIKE '%.age') FROM archiver.moves") == [(True,)]
+    assert _rows(
+        world, "master", "SELECT bool_and(location LIKE '%.age') FROM archiver.archives WHERE kind = 'move'"
+    ) == [(True,)]
 
 
 def test_an_archive_from_before_a_merge_comes_back_where_its_shard_lies_and_can_go_home(few: World) -> None:
@@ -311,7 +313,7 @@ def test_a_write_past_the_fence_stops_the_move(few: World, monkeypatch: pytest.M
     with pytest.raises(RefusedError, match=r"they changed since they were read: shard\.enrollments"):
         few.move_all("merge", "shard_2", "shard_1")
 
-    assert _rows(few, "master", "SELECT count(*) FROM archiver.moves") == [(0,)]
+    assert _rows(few, "master", "SELECT count(*) FROM archiver.archives WHERE kind = 'move'") == [(0,)]
     assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
 
 

@@ -46,7 +46,7 @@ def enrollments(world: World, shard: str) -> int:
 
 def locations(world: World) -> list[str]:
     """Return the archives of moves that master names."""
-    return [row[0] for row in rows(world, "master", "SELECT location FROM archiver.moves")]
+    return [row[0] for row in rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'move'")]
 
 
 def killed_before_the_end(world: World, monkeypatch: pytest.MonkeyPatch, at: str = "end") -> None:
@@ -89,7 +89,7 @@ def test_a_move_whose_switch_master_lost_is_ended_or_refused(
     whole = enrollments(world, HERE)
     room = classrooms(world).split(",")[0]
     killed_before_the_end(world, monkeypatch)
-    forget(world, "UPDATE archiver.moves SET state = 'loading', switched_at = NULL, turn = NULL")
+    forget(world, "UPDATE archiver.archives SET state = 'loading', switched_at = NULL, turn = NULL WHERE kind = 'move'")
     if not again:
         world.move_all("merge", HERE, THERE)
         assert (enrollments(world, HERE), enrollments(world, THERE)) == (0, whole)
@@ -108,7 +108,11 @@ def test_a_move_that_master_has_only_planned_is_refused_and_the_archive_named(
 ) -> None:
     whole = enrollments(world, HERE)
     killed_before_the_end(world, monkeypatch)
-    forget(world, "UPDATE archiver.moves SET state = 'planned', switched_at = NULL, turn = NULL, members = '{}'")
+    forget(
+        world,
+        "UPDATE archiver.archives SET state = 'planned', switched_at = NULL, turn = NULL, members = '{}'"
+        " WHERE kind = 'move'",
+    )
     [location] = locations(world)
 
     with pytest.raises(RefusedError, match=f"shows a move of .*{location} holds the rows"):
@@ -122,7 +126,7 @@ def test_a_move_that_master_has_only_planned_is_refused_and_the_archive_named(
 def test_everything_on_both_shards_is_refused_while_master_has_no_record_of_a_move(world: World) -> None:
     world.move_all("merge", HERE, THERE)
     [location] = locations(world)
-    forget(world, "DELETE FROM archiver.moves; DELETE FROM archiver.aliases")
+    forget(world, "DELETE FROM archiver.archives WHERE kind = 'move'; DELETE FROM archiver.aliases")
 
     for school in (SCHOOL, OTHER):
         with pytest.raises(RefusedError, match=f"shows a move of .* {location} holds the rows"):
@@ -181,7 +185,9 @@ def test_an_archive_follows_a_later_merge_though_the_clock_was_set_back_between_
 def test_a_school_follows_its_move_though_its_archive_seems_to_be_younger(world: World) -> None:
     world.archive(SCHOOL, year=2012, depth="students")
     world.move_all("merge", HERE, THERE)
-    run(world, "master", "UPDATE archiver.moves SET switched_at = switched_at - interval '1 day'")
+    run(
+        world, "master", "UPDATE archiver.archives SET switched_at = switched_at - interval '1 day' WHERE kind = 'move'"
+    )
     run(world, "master", "UPDATE archiver.aliases SET since = since - interval '1 day'")
 
     world.restore(SCHOOL, year=2012)

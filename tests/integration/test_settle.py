@@ -26,7 +26,7 @@ from tests.worlds import NewWorld, World
 THERE = "shard_1"
 DAY, MONTH = date(2014, 3, 5), "2014-01"
 OTHER = 61  # a school of the same shard
-TO_THE_PROOF = "UPDATE archiver.records SET state = 'verified' WHERE state = 'deleting'"
+TO_THE_PROOF = "UPDATE archiver.archives SET state = 'verified' WHERE kind = 'tenant' AND state = 'deleting'"
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +72,18 @@ def test_a_record_that_does_not_say_what_is_in_its_archive_is_refused_and_the_ar
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half_deleted(world, monkeypatch)
-    run(world, "master", "UPDATE archiver.records SET state = 'extracting', members = '{}', size = NULL, sha256 = NULL")
-    [(location,)] = rows(world, "master", "SELECT location FROM archiver.records")
+    run(
+        world,
+        "master",
+        "UPDATE archiver.archives SET state = 'extracting', members = '{}', size = NULL, sha256 = NULL"
+        " WHERE kind = 'tenant'",
+    )
+    [(location,)] = rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'tenant'")
 
     with pytest.raises(RefusedError, match=f"{location}.*master was set back"):
         world.archive(SCHOOL)
 
-    assert rows(world, "master", "SELECT location FROM archiver.records") == [(location,)]
+    assert rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'tenant'") == [(location,)]
 
 
 def test_everything_on_a_shard_is_refused_while_master_has_no_record_of_a_deletion(
@@ -86,8 +91,10 @@ def test_everything_on_a_shard_is_refused_while_master_has_no_record_of_a_deleti
 ) -> None:
     world.archive(OTHER)
     half_deleted(world, monkeypatch)
-    [(location,)] = rows(world, "master", f"SELECT location FROM archiver.records WHERE tenant_id = {SCHOOL}")
-    run(world, "master", f"DELETE FROM archiver.records WHERE tenant_id = {SCHOOL}")
+    [(location,)] = rows(
+        world, "master", f"SELECT location FROM archiver.archives WHERE kind = 'tenant' AND key = '{SCHOOL}'"
+    )
+    run(world, "master", f"DELETE FROM archiver.archives WHERE kind = 'tenant' AND key = '{SCHOOL}'")
 
     others = [row[0] for row in rows(world, "master", f"SELECT id FROM schools WHERE shard = '{HERE}'")]
 
@@ -110,7 +117,7 @@ def test_everything_on_a_shard_is_refused_while_master_has_no_record_of_a_deleti
 
 def test_a_master_from_before_the_first_archive_of_all_knows_nothing_and_the_archive_is_named(world: World) -> None:
     world.archive(SCHOOL)
-    [(location,)] = rows(world, "master", "SELECT location FROM archiver.records")
+    [(location,)] = rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'tenant'")
     run(world, "master", "DROP SCHEMA archiver CASCADE")
 
     with pytest.raises(RefusedError, match=f"{HERE} shows a deletion of .* {location} holds the rows"):
@@ -158,7 +165,7 @@ def test_a_shard_that_was_set_back_behind_a_restore_is_refused_and_the_archive_n
 ) -> None:
     """All archives are named, and not only the first one that was restored."""
     world.archive(SCHOOL, OTHER)
-    first, second = rows(world, "master", "SELECT location FROM archiver.records ORDER BY id")
+    first, second = rows(world, "master", "SELECT location FROM archiver.archives WHERE kind = 'tenant' ORDER BY id")
     earlier = moved(world, HERE, other)
     world.restore(SCHOOL, OTHER)
 
@@ -190,7 +197,7 @@ def test_a_month_whose_deletion_master_forgot_is_finished(
     with monkeypatch.context() as patch, until_it_dies():
         patch.setattr(batches, "close", dies)
         archive_months(world, DAY)
-    run(world, "master", f"UPDATE archiver.months SET state = '{state}'")
+    run(world, "master", f"UPDATE archiver.archives SET state = '{state}' WHERE kind = 'month'")
 
     restored_nothing_yet = count(world, HERE, "attempts")
     archive_months(world, DAY)

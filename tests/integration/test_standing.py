@@ -43,7 +43,7 @@ from tests.months import Meanwhile, archive_months
 from tests.torture.moves import alone
 from tests.worlds import NIGHT, NewWorld, World, school_ids
 
-RECORD = f"SELECT location FROM archiver.records WHERE tenant_id = {SCHOOL}"
+RECORD = f"SELECT location FROM archiver.archives WHERE kind = 'tenant' AND key = '{SCHOOL}'"
 KEY = "2013/13/20140815T221500-1f3a/2013_school_13.tar.gz"
 GONE, SWAPPED = "is no longer in the store", "is not the object that was stored"
 
@@ -132,7 +132,7 @@ def vanish(world: World, query: str = RECORD) -> None:
 
 def state(world: World) -> str:
     """The state of the school's record."""
-    [[state]] = rows(world, "master", f"SELECT state FROM archiver.records WHERE tenant_id = {SCHOOL}")
+    [[state]] = rows(world, "master", f"SELECT state FROM archiver.archives WHERE kind = 'tenant' AND key = '{SCHOOL}'")
     return str(state)
 
 
@@ -168,7 +168,7 @@ def test_a_school_whose_object_went_is_extracting_again(new_world: NewWorld, mon
                 with pytest.raises(MissingObjectError, match=f"2013_school_13.tar.gz {GONE}"):
                     way(SCHOOL)
             assert state(world) == "extracting"
-            run(world, "master", "DELETE FROM archiver.records")
+            run(world, "master", "DELETE FROM archiver.archives WHERE kind = 'tenant'")
 
 
 def test_a_deletion_cut_off_between_shard_and_master_ends_when_its_object_is_back(
@@ -201,7 +201,7 @@ def test_a_record_of_an_older_version_is_proved_by_its_content(
         with monkeypatch.context() as patch, until_it_dies():
             before(patch, many, "empty_shard", dies)
             world.archive_together(*FEW)
-        run(world, "master", "UPDATE archiver.records SET etag = NULL, version_id = NULL")
+        run(world, "master", "UPDATE archiver.archives SET etag = NULL, version_id = NULL WHERE kind = 'tenant'")
         if swapped:
             bucket, path = Bucket(world.environment.store), tmp_path / "object"
             [[location, size]] = rows(world, "master", RECORD.replace("location", "location, size"))
@@ -217,7 +217,12 @@ def test_a_record_of_an_older_version_is_proved_by_its_content(
 
 def test_a_purge_whose_object_vanished_deletes_no_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     live, ids = oracle.snapshot(world.dsns), old(world)
-    before(monkeypatch, purge, "delete", lambda: vanish(world, "SELECT location FROM archiver.purges"))
+    before(
+        monkeypatch,
+        purge,
+        "delete",
+        lambda: vanish(world, "SELECT location FROM archiver.archives WHERE kind = 'purge'"),
+    )
 
     with world.archiver() as archiver, pytest.raises(MissingObjectError, match=GONE):
         purged(archiver)
@@ -234,7 +239,7 @@ def test_later_batches_of_a_month_stay_live_when_its_object_goes(new_world: NewW
 
         def act() -> None:
             after_first.append(count(world, HERE, "attempts"))
-            vanish(world, "SELECT location FROM archiver.months")
+            vanish(world, "SELECT location FROM archiver.archives WHERE kind = 'month'")
 
         throttle = Meanwhile(act=act, batch=5, waits=-1)  # the third wait is before the second batch
         with pytest.raises(MissingObjectError, match=GONE):
@@ -243,7 +248,7 @@ def test_later_batches_of_a_month_stay_live_when_its_object_goes(new_world: NewW
         assert attempts > after_first[0] == count(world, HERE, "attempts")
 
 
-MOVE = "SELECT location FROM archiver.moves"
+MOVE = "SELECT location FROM archiver.archives WHERE kind = 'move'"
 
 
 @pytest.fixture

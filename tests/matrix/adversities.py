@@ -83,7 +83,7 @@ def _object(fate: str) -> Act:
 
     def harm(scene: Scene) -> None:
         bucket, path = Bucket(scene.world.environment.store), scene.folder / "object"
-        for [location] in rows(scene.world, MASTER, f"SELECT location FROM archiver.{scene.way.books}"):
+        for [location] in rows(scene.world, MASTER, f"SELECT location FROM {scene.way.books}"):
             key = bucket.key(location)
             whole = bucket.get(key, path)
             (scene.folder / location.replace("/", "_")).write_bytes(path.read_bytes())
@@ -98,7 +98,7 @@ def _object(fate: str) -> Act:
 def _objects_back(scene: Scene) -> None:
     """Put the objects back that were harmed."""
     bucket = Bucket(scene.world.environment.store)
-    for [location] in rows(scene.world, MASTER, f"SELECT location FROM archiver.{scene.way.books}"):
+    for [location] in rows(scene.world, MASTER, f"SELECT location FROM {scene.way.books}"):
         saved, key = scene.folder / location.replace("/", "_"), bucket.key(location)
         if saved.exists():
             bucket.delete(key)

@@ -12,7 +12,7 @@ import pytest
 
 from archiver.delete import batches, many
 from archiver.records import purge_record
-from archiver.records.purge_record import PurgeState
+from archiver.records.state import State
 from archiver.reshard import move
 from archiver.runs import archive as archiving
 from archiver.runs import purge
@@ -52,7 +52,7 @@ class Way:
     last: tuple[ModuleType, str]  # the function that begins to delete, when all is proven
     ready: Callable[[World, Path], World] = lambda world, folder: world
     at_once: bool = True  # no: rows of several tenants come back one after the other
-    books: str  # the table of master that names the objects
+    kind: str  # of the records that name the objects
     away: str  # SQL: of its lines, those whose objects hold rows that are nowhere else
 
     def before_deleting(self, patch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
@@ -69,9 +69,14 @@ class Way:
 
     def archives(self, world: World) -> list[tuple[object, ...]]:
         """Return the objects that hold rows which are nowhere else."""
-        if not rows(world, MASTER, f"SELECT 1 WHERE to_regclass('archiver.{self.books}') IS NOT NULL"):
+        if not rows(world, MASTER, "SELECT 1 WHERE to_regclass('archiver.archives') IS NOT NULL"):
             return []
-        return rows(world, MASTER, f"SELECT location FROM archiver.{self.books} WHERE {self.away} ORDER BY 1")
+        return rows(world, MASTER, f"SELECT location FROM {self.books} AND {self.away} ORDER BY 1")
+
+    @property
+    def books(self) -> str:
+        """SQL: master's records of the way's kind, where more conditions may follow."""
+        return f"archiver.archives WHERE kind = '{self.kind}'"
 
     def filled(self, world: World, statements: str) -> str:
         """Return SQL with the way's own table, rows and changes in it."""
@@ -121,7 +126,11 @@ def _schools_here(world: World) -> tuple[int, ...]:
 
 
 def _restore_all(world: World) -> None:
-    archived = rows(world, MASTER, "SELECT tenant_id FROM archiver.records WHERE state IN ('archived', 'restoring')")
+    archived = rows(
+        world,
+        MASTER,
+        "SELECT key::bigint FROM archiver.archives WHERE kind = 'tenant' AND state IN ('archived', 'restoring')",
+    )
     world.restore(*sorted(row[0] for row in archived))
 
 
@@ -138,7 +147,10 @@ def _archive_months(world: World) -> None:
 
 def _restore_months(world: World) -> None:
     for [month] in rows(
-        world, MASTER, "SELECT DISTINCT month FROM archiver.months WHERE state = 'archived' ORDER BY 1"
+        world,
+        MASTER,
+        "SELECT DISTINCT key::jsonb #>> '{}' FROM archiver.archives"
+        " WHERE kind = 'month' AND state = 'archived' ORDER BY 1",
     ):
         restore_months(world, str(month))
 
@@ -161,7 +173,7 @@ def _purge(world: World) -> None:
 def _restore_purge(world: World) -> None:
     with world.archiver() as archiver:
         for each in purge_record.every(archiver.databases.master):
-            if each.state is PurgeState.PURGED:
+            if each.state is State.ARCHIVED:
                 purge.restore(archiver, each.id)
 
 
@@ -174,7 +186,7 @@ WAYS = {
             out=_archive_one,
             back=_restore_all,
             last=(archiving, "delete_tenant"),
-            books="records",
+            kind="tenant",
             away="state IN ('archived', 'restoring')",
         ),
         Way(
@@ -183,7 +195,7 @@ WAYS = {
             out=lambda world: _together(world, FEW),
             back=_restore_all,
             last=(many, "empty_shard"),
-            books="records",
+            kind="tenant",
             away="state IN ('archived', 'restoring')",
         ),
         Way(
@@ -192,7 +204,7 @@ WAYS = {
             out=lambda world: _together(world, _schools_here(world)),
             back=_restore_all,
             last=(many, "empty_shard"),
-            books="records",
+            kind="tenant",
             away="state IN ('archived', 'restoring')",
         ),
         Way(
@@ -202,7 +214,7 @@ WAYS = {
             back=_restore_months,
             at_once=False,
             last=(batches, "delete_in_batches"),
-            books="months",
+            kind="month",
             away="state = 'archived'",
         ),
         Way(
@@ -213,7 +225,7 @@ WAYS = {
             last=(move, "_swap"),
             ready=_alone,
             databases=SPACIOUS,
-            books="moves",
+            kind="move",
             away="state <> 'moved'",
         ),
         Way(
@@ -224,8 +236,8 @@ WAYS = {
             last=(purge, "_delete"),
             ready=_with_old_users,
             databases=(MASTER, *SHARDS),
-            books="purges",
-            away="state = 'purged'",
+            kind="purge",
+            away="state = 'archived'",
         ),
     )
 }

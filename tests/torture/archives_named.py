@@ -12,7 +12,6 @@ from tests.torture import judge
 from tests.torture.judge import Stored
 from tests.worlds import World, sql
 
-BOOKS = ("records", "months", "purges", "moves")  # master's tables that name archives
 Table = tuple[str, str]  # database and table
 
 
@@ -43,23 +42,21 @@ def moved_rows(world: World, missing: Mapping[Table, Counter[bytes]], live: Snap
 
 def _recorded(world: World) -> set[str]:
     with sql(world, "master") as cursor:
-        named = set()
-        for table in BOOKS:
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"archiver.{table}",))
-            if cursor.fetchall() == [(True,)]:
-                cursor.execute(f"SELECT location FROM archiver.{table}")
-                named |= {row[0] for row in cursor.fetchall()}
-        return named
+        cursor.execute("SELECT to_regclass('archiver.archives') IS NOT NULL")
+        if cursor.fetchall() != [(True,)]:
+            return set()
+        cursor.execute("SELECT location FROM archiver.archives")
+        return {row[0] for row in cursor.fetchall()}
 
 
 def _moves(world: World) -> list[tuple[str, str, int]]:
     """Return what the moves added: from, into, and the number."""
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT to_regclass('archiver.moves') IS NOT NULL")
+        cursor.execute("SELECT to_regclass('archiver.archives') IS NOT NULL")
         if cursor.fetchall() != [(True,)]:
             return []
         cursor.execute(
-            "SELECT DISTINCT source, target, (offsets -> 0 ->> 2)::bigint FROM archiver.moves"
-            " WHERE jsonb_array_length(offsets) = 1"
+            "SELECT DISTINCT shard, target, (offsets -> 0 ->> 2)::bigint FROM archiver.archives WHERE kind = 'move'"
+            " AND jsonb_array_length(offsets) = 1"
         )
         return cursor.fetchall()

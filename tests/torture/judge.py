@@ -94,13 +94,17 @@ def books(world: World, school: int) -> Books:
     link = psycopg2.connect(world.dsns["master"])
     try:
         with link.cursor() as cursor:
-            cursor.execute("SELECT state, location FROM archiver.records WHERE tenant_id = %s", (school,))
+            cursor.execute(
+                "SELECT state, location FROM archiver.archives WHERE kind = 'tenant' AND key = %s::text", (school,)
+            )
             entries = cursor.fetchall()
             cursor.execute(
-                "SELECT DISTINCT jsonb_object_keys(kept) FROM archiver.records WHERE tenant_id = %s", (school,)
+                "SELECT DISTINCT jsonb_object_keys(kept) FROM archiver.archives"
+                " WHERE kind = 'tenant' AND key = %s::text",
+                (school,),
             )
             kept = {row[0] for row in cursor.fetchall()}
-            cursor.execute("SELECT act FROM archiver.log WHERE tenant_id = %s", (school,))
+            cursor.execute("SELECT act FROM archiver.log WHERE key = %s::text", (school,))
             return Books(records=entries, kept=kept, acts=Counter(row[0] for row in cursor.fetchall()))
     finally:
         link.close()

@@ -204,8 +204,8 @@ def archived_slices(world: World) -> Iterator[Archived]:
 def _recorded(world: World) -> list[tuple[Any, ...]]:
     with sql(world, "master") as cursor:
         cursor.execute(
-            "SELECT m.id, m.month, m.shard, m.location, s.tenant_id, s.went, s.stayed"
-            "  FROM archiver.months m JOIN archiver.month_slices s ON s.month_id = m.id"
+            "SELECT m.id, m.key::jsonb #>> '{}', m.shard, m.location, s.key::bigint, s.went, s.stayed"
+            "  FROM archiver.archives m JOIN archiver.members s ON (s.kind, s.archive_id) = (m.kind, m.id)"
             " WHERE m.state IN ('deleting', 'archived')"
         )
         return cursor.fetchall()

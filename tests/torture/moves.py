@@ -78,8 +78,8 @@ class Moved:
 
     def last_plus(self) -> int:
         """Return the number that the last move into the other shard added."""
-        query = "SELECT (offsets -> 0 ->> 2)::bigint FROM archiver.moves WHERE verb = 'merge' ORDER BY id DESC LIMIT 1"
-        return int(self._one(query))
+        merged = "kind = 'move' AND verb = 'merge' ORDER BY id DESC LIMIT 1"
+        return int(self._one(f"SELECT (offsets -> 0 ->> 2)::bigint FROM archiver.archives WHERE {merged}"))
 
     def logged(self) -> int:
         """Return the number of moves in the log."""

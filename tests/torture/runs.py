@@ -16,7 +16,7 @@ import psycopg2
 from archiver.delete.throttle import Throttle
 from archiver.records import purge_record
 from archiver.records.cutoff import month_due
-from archiver.records.purge_record import PurgeState
+from archiver.records.state import State
 from archiver.runs import purge
 from errors import CutoverError
 from rehearsal.waiting import await_condition
@@ -133,7 +133,7 @@ def _do(world: World, act: Act) -> None:
 def _restore_purges(world: World) -> None:
     with world.archiver() as archiver:
         for each in purge_record.every(archiver.databases.master):
-            if each.state is PurgeState.PURGED:
+            if each.state is State.ARCHIVED:
                 purge.restore(archiver, each.id)
 
 

@@ -229,7 +229,7 @@ def _watch(world: World, school: int) -> Iterator[Look]:
 
     def deleting() -> bool:
         with one_at_a_time, link.cursor() as cursor:
-            cursor.execute("SELECT state FROM archiver.records WHERE tenant_id = %s", (school,))
+            cursor.execute("SELECT state FROM archiver.archives WHERE kind = 'tenant' AND key = %s::text", (school,))
             return cursor.fetchall() in ([("deleting",)], [("archived",)])
 
     try:

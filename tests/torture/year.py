@@ -119,5 +119,5 @@ def _store(testbed: Testbed) -> Store:
 
 
 def _locations(testbed: Testbed) -> list[str]:
-    query = "SELECT location FROM archiver.records WHERE state = 'archived'"
+    query = "SELECT location FROM archiver.archives WHERE kind = 'tenant' AND state = 'archived'"
     return testbed.cluster.sql(query, dbname="master").split()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import TRANSITIONS, State
 from inventory.load import ROOT
 from tests.unit.test_floors import FLOORS
 
@@ -19,11 +19,20 @@ def test_a_path_on_the_page_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-def test_the_life_of_an_archive_names_every_state_and_no_other() -> None:
+def test_the_life_of_an_archive_draws_every_transition_of_every_kind_and_no_other() -> None:
     drawing = PAGE.split("## The life of an archive")[1].split("```")[1]
-    states = set(re.findall(r"^    (\w+) -->|--> (\w+)", drawing, re.MULTILINE))
+    drawn = re.findall(r"^    (\S+) --> (\S+): ([a-z, ]+) · ", drawing, re.MULTILINE)
 
-    assert {name for pair in states for name in pair if name} == {state.value for state in ArchiveState}
+    assert sorted((kind, before, after) for before, after, kinds in drawn for kind in kinds.split(", ")) == sorted(
+        (kind.value, before.value if before else "[*]", after.value if after else "[*]")
+        for kind, transitions in TRANSITIONS.items()
+        for before, following in transitions.items()
+        for after in following
+    )
+    assert {state for transitions in TRANSITIONS.values() for state in transitions if state} | {
+        State.RESTORED,
+        State.MOVED,
+    } == set(State)
 
 
 @pytest.mark.parametrize("room", ["archiver", "runbooks"])

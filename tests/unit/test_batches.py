@@ -20,7 +20,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.selection import SelectedRows
 from archiver.postgres.session import Session
-from archiver.records.archive_record import ArchiveState
+from archiver.records.state import State
 from errors import UsageError
 from inventory.catalog import Activity, Catalog, DepthRule, Table, Tenant
 from tests.answering import Answering, asked, session
@@ -169,9 +169,7 @@ def test_a_slice_is_closed_as_its_marker_says(
 
 
 def test_only_slices_of_a_month_whose_deletion_had_begun_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    months = [
-        SimpleNamespace(state=state, name=state.value) for state in (ArchiveState.VERIFIED, ArchiveState.DELETING)
-    ]
+    months = [SimpleNamespace(state=state, name=state.value) for state in (State.VERIFIED, State.DELETING)]
     closed: list[str] = []
     answers: dict[str, Any] = {
         "records.month_record.interrupted": lambda *_: months,

@@ -11,8 +11,9 @@ from archiver.catalog.model import resolve
 from archiver.mapping.id_columns import id_columns
 from archiver.postgres.schema import ForeignKey, Schema
 from archiver.records.id_offsets import Region, gaps, reversed_offsets
-from archiver.records.move_record import Move, MoveState, Route
+from archiver.records.move_record import Move, Route
 from archiver.records.placement_history import PlacementHistory, Relocation
+from archiver.records.state import State
 from archiver.reshard.merge_split import MoveOutcome, came_from
 from archiver.reshard.preview import MovePreview, Previewed
 from archiver.reshard.settle import Ended
@@ -135,7 +136,7 @@ def moved(*, source: str, target: str) -> Move:
         source=source,
         target=target,
         offsets=(),
-        state=MoveState.MOVED,
+        state=State.MOVED,
         location="",
         size=0,
         sha256="",
@@ -158,7 +159,7 @@ def test_a_move_and_its_remaining_relocations_are_shown() -> None:
     told = words.line(MoveOutcome(item=13, seconds=0.5, detail=Ended(move=done, late={})))
     assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
     assert words.summary([]) == "Nothing to do: no school on shard_2 is left to be moved."
-    [left] = shards.half_moved_lines("school", [replace(done, state=MoveState.LOADING)])
+    [left] = shards.half_moved_lines("school", [replace(done, state=State.LOADING)])
     to_finish = "inv shards.merge --from=shard_2 --into=shard_1 --schools=13"
     assert left == f"school 13 is half moved (loading); to finish it: {to_finish}"
 

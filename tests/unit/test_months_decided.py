@@ -12,9 +12,10 @@ from archiver.extract.month import NO_TENANT
 from archiver.postgres.databases import Placement
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.placement_history import PlacementHistory, Relocation
 from archiver.records.slice_record import Slice
+from archiver.records.state import State
 from archiver.runs import monthly, monthly_restore, restore_order, returning
 from archiver.runs.returning import parent_archive, returning_month
 from errors import CutoverError, RefusedError
@@ -34,18 +35,18 @@ def of_month(
     return Slice(month=record, tenant_id=tenant, start=0, size=1, sha256="", rows={}, went=None, stayed=None)
 
 
-def archive(state: ArchiveState, turn: int) -> Record:
+def archive(state: State, turn: int) -> Record:
     return cast(Record, SimpleNamespace(state=state, turn=turn, year=2000 + turn, tenant_id=1, id=turn))
 
 
 @pytest.mark.parametrize(
     ("archives", "parents"),
     [
-        ([archive(ArchiveState.ARCHIVED, 7), archive(ArchiveState.ARCHIVED, 6)], 6),  # the first begun since
-        ([archive(ArchiveState.ARCHIVED, 5), archive(ArchiveState.ARCHIVED, 4)], None),  # begun before
-        ([archive(ArchiveState.VERIFIED, 7)], None),  # its rows are live
-        ([archive(ArchiveState.DELETING, 7)], 7),
-        ([archive(ArchiveState.RESTORING, 7)], 7),
+        ([archive(State.ARCHIVED, 7), archive(State.ARCHIVED, 6)], 6),  # the first begun since
+        ([archive(State.ARCHIVED, 5), archive(State.ARCHIVED, 4)], None),  # begun before
+        ([archive(State.VERIFIED, 7)], None),  # its rows are live
+        ([archive(State.DELETING, 7)], 7),
+        ([archive(State.RESTORING, 7)], 7),
     ],
 )
 def test_the_parents_of_a_slice_are_in_the_first_archive_begun_since(
@@ -65,7 +66,7 @@ def test_a_slice_follows_its_tenant_up_to_the_archive_of_its_parents(monkeypatch
     catalog: Any = SimpleNamespace(activity=True)
     databases: Any = SimpleNamespace(master=None, model=SimpleNamespace(catalog=catalog, tenant=SCHOOLS))
     [live] = returning_month(databases, "2014-05", 1)
-    [archived, _] = returning.returning(databases, archive(ArchiveState.ARCHIVED, 8)).months
+    [archived, _] = returning.returning(databases, archive(State.ARCHIVED, 8)).months
     assert [[each.turn for each in month.relocations] for month in (live, archived)] == [[6, 8, 9], [6, 8]]
 
 
@@ -186,10 +187,10 @@ def test_a_month_comes_back_only_to_a_live_tenant_on_its_shard(
 
 
 def test_a_month_whose_parents_are_archived_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    archives = [archive(ArchiveState.ARCHIVED, 4)]
+    archives = [archive(State.ARCHIVED, 4)]
     monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda master, number: archives)
     monthly_restore._refuse_below_archived("school", PLACEMENT, [of_month()])
-    archives.append(archive(ArchiveState.ARCHIVED, 7))
+    archives.append(archive(State.ARCHIVED, 7))
     with pytest.raises(RefusedError, match="the parents of its rows are archived") as refused:
         monthly_restore._refuse_below_archived("school", PLACEMENT, [of_month()])
     assert refused.value.hint.startswith("inv restore.school 1 --year=2007")

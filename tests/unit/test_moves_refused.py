@@ -10,8 +10,8 @@ import pytest
 
 from archiver.catalog.model import MASTER, SHARD, Link, TableName
 from archiver.postgres.selection import SelectedRows, Selection
-from archiver.records.archive_record import ArchiveState
-from archiver.records.move_record import MoveState, Route
+from archiver.records.move_record import Route
+from archiver.records.state import State
 from archiver.reshard import move, settle
 from errors import RefusedError
 from tests.answering import SCHOOLS, master_of
@@ -50,9 +50,9 @@ def selected(*rows: int) -> Selection:
 @pytest.mark.parametrize(
     ("state", "shared", "needs", "there", "sentence"),
     [
-        (ArchiveState.VERIFIED, {ROOMS}, (Link(ROOMS, (), ROOMS, ()),), (), ""),
-        (ArchiveState.DELETING, (), (), (), "it is deleting for 2013"),
-        (ArchiveState.RESTORING, (), (), (), "it is restoring for 2013"),
+        (State.VERIFIED, {ROOMS}, (Link(ROOMS, (), ROOMS, ()),), (), ""),
+        (State.DELETING, (), (), (), "it is deleting for 2013"),
+        (State.RESTORING, (), (), (), "it is restoring for 2013"),
         (None, {VISITS, ROOMS}, (), (), r"several schools may share rows of shard\.visits\."),
         (None, (), (Link(VISITS, (), ROOMS, ()), Link(ROOMS, (), ROOMS, ())), (), r"share rows of shard\.visits\."),
         (None, (), (), (1, 2), r"rows of it are already on shard_2: shard\.visits \(2\)"),
@@ -60,7 +60,7 @@ def selected(*rows: int) -> Selection:
 )
 def test_a_move_that_would_leave_a_row_on_both_shards_is_refused(
     monkeypatch: pytest.MonkeyPatch,
-    state: ArchiveState | None,
+    state: State | None,
     shared: Any,
     needs: tuple[Link, ...],
     there: tuple[int, ...],
@@ -102,13 +102,13 @@ def test_shards_with_other_tables_take_no_move(
 
 
 def test_a_failed_move_is_withdrawn_unless_master_names_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    states = (MoveState.PLANNED, MoveState.SWITCHED)
+    states = (State.PLANNED, State.SWITCHED)
     moves = [SimpleNamespace(state=state) for state in states]
-    withdrawn: list[MoveState] = []
+    withdrawn: list[State] = []
     monkeypatch.setattr("archiver.records.move_record.interrupted", lambda *_: moves)
     monkeypatch.setattr(move, "withdraw", lambda archiver, left: withdrawn.append(left.state))
     move._step_back(at_work(), cast(Any, SimpleNamespace(tenant_id=13)))
-    assert withdrawn == [MoveState.PLANNED]
+    assert withdrawn == [State.PLANNED]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def entry(
     act: str, *, record: int = 7, tenant: int = 13, shard: str = "shard_2", started_at: datetime | None = NIGHT
 ) -> tuple[Any, ...]:
     times = {"started_at": started_at.isoformat()} if started_at else {}
-    return record, tenant, act, {"shard": shard, "location": LOCATION, **times}
+    return record, str(tenant), act, {"shard": shard, "location": LOCATION, **times}
 
 
 UNKNOWN = [(Contradiction.UNKNOWN, "")]

@@ -32,12 +32,10 @@ from archiver.format.encryption import Keys
 from archiver.format.manifest import Manifest
 from archiver.format.rows import RowFile
 from archiver.postgres.schema import Schema
-from archiver.records.archive_record import ArchiveState
 from archiver.records.audit_log import Entry
 from archiver.records.log_chain import ACCEPT, TEXT
 from archiver.records.log_heads import Head
-from archiver.records.move_record import MoveState as MoveState
-from archiver.records.purge_record import PurgeState as PurgeState
+from archiver.records.state import Kind, State
 from archiver.reshard.merge_split import MERGE, SPLIT
 from archiver.runs import broker, wire
 from archiver.runs.units import Unit, UnitResult
@@ -67,9 +65,14 @@ NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (ArchiveState, ["extracting", "stored", "verified", "deleting", "archived", "restoring"]),
-        (PurgeState, ["extracting", "stored", "verified", "purged", "restored"]),
-        (MoveState, ["planned", "loading", "switched", "moved"]),
+        (Kind, ["tenant", "month", "purge", "move"]),
+        (
+            State,
+            [
+                *("extracting", "stored", "verified", "deleting", "archived", "restoring", "restored"),
+                *("planned", "loading", "switched", "moved"),
+            ],
+        ),
         (Role, ["control", "debug", "database", "watcher", "warehouse"]),
         (Way, ["base", "dump"]),
         (
@@ -134,7 +137,7 @@ def test_keys_of_the_store_are_these() -> None:
 def test_an_entry_of_the_log_is_digested_as_this_text_and_its_head_lies_under_this_key() -> None:
     assert TEXT == (
         "jsonb_build_array(id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), operator, host, "
-        "act, tenant_id::text, year, record_id, details)::text"
+        "act, key, year, record_id, details)::text"
     )
     assert Head(213, "1f3a").key == "log/000000000213-1f3a"
     assert ACCEPT == "accept"
@@ -359,7 +362,7 @@ def test_progress_is_written_in_these_words() -> None:
         "standings": [{"state": "verified", "tenants": 1, "rows": 2, "size": 3}], "at_work": ["ann"],
         "per_minute": null}"""
     )
-    standings = [Standing(**{**one, "state": ArchiveState(one["state"])}) for one in written["standings"]]
+    standings = [Standing(**{**one, "state": State(one["state"])}) for one in written["standings"]]
     given = {name: value for name, value in written.items() if name != "per_minute"}
 
     assert NightProgress(**{**given, "night": NOON.date(), "began": NOON, "standings": standings}).to_json() == written

@@ -20,8 +20,8 @@ from archiver.postgres.own_schema import ready
 from archiver.postgres.session import DatabaseError, Session
 from archiver.postgres.triggers import refuse_replica
 from archiver.records import archive_record, audit_log
-from archiver.records.archive_record import ArchiveState
 from archiver.records.move_record import Route
+from archiver.records.state import State
 from archiver.runs import month_object
 from archiver.runs.context import fetch
 from archiver.runs.reencrypt_month import reencrypt_month
@@ -131,7 +131,9 @@ def test_tables_without_statistics_are_not_estimated(
 def test_rows_of_no_tenant_are_not_taken_while_a_tenant_is_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
     restoring: list[Any] = []
     monkeypatch.setattr("archiver.records.archive_record.read_if_any", lambda *_, **__: restoring)
-    left = SimpleNamespace(tenant_id=13, source="shard_1", target="shard_2", route=ROUTE, in_two_shards=True)
+    left = SimpleNamespace(
+        tenant_id=13, source="shard_1", target="shard_2", route=ROUTE, command="inv shards.merge", in_two_shards=True
+    )
     for moves, shard, sentence in (
         ((), "shard_1", ""),
         ((left,), "shard_3", ""),
@@ -162,13 +164,13 @@ def test_an_archive_is_not_read_without_a_trace(code: str, refused: bool) -> Non
 
 def test_a_record_that_is_gone_is_not_proved() -> None:
     record: Any = SimpleNamespace(id=7, tarball="13.tar.gz")
-    archive_record.reverified(session({"writing the date of the verification": [(1,)]}), record)
+    archive_record.reverified(session({"writing the records of archives": [(1,)]}), record)
     with refuses(r"The record of 13\.tar\.gz no longer exists"):
         archive_record.reverified(session(), record)
 
 
 def test_a_month_that_was_interrupted_is_not_encrypted_again() -> None:
-    month: Any = SimpleNamespace(state=ArchiveState.DELETING, location="s3://a/2014-05")
+    month: Any = SimpleNamespace(state=State.DELETING, location="s3://a/2014-05")
     with refuses("The archive s3://a/2014-05 is deleting, by a run that was interrupted"):
         reencrypt_month(cast(Any, None), month, cast(Any, None))
 

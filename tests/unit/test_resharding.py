@@ -14,10 +14,10 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Column, Schema, Table
 from archiver.postgres.sequences import Sequence
 from archiver.postgres.tenants import Tenant
-from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Region
-from archiver.records.move_record import MoveState, Route, refuse_half_moved
+from archiver.records.move_record import Route, refuse_half_moved
 from archiver.records.placement_history import PlacementHistory, Relocation
+from archiver.records.state import State
 from archiver.reshard import id_ranges, merge_split, settle
 from archiver.reshard.id_ranges import ROOM, covered, reserved
 from archiver.reshard.merge_split import tenants_to_move
@@ -33,8 +33,8 @@ def tenant(number: int, shard: str) -> Tenant:
     return Tenant(id=number, name="", shard=shard, customer_id=None, customer_name=None)
 
 
-def left(number: int, route: Route = MERGE, state: MoveState = MoveState.LOADING) -> Any:
-    two = state in (MoveState.LOADING, MoveState.SWITCHED)
+def left(number: int, route: Route = MERGE, state: State = State.LOADING) -> Any:
+    two = state in (State.LOADING, State.SWITCHED)
     return SimpleNamespace(
         tenant_id=number,
         route=route,
@@ -80,7 +80,7 @@ def test_every_school_of_a_list_that_the_route_does_not_move_is_named_with_its_r
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moving(monkeypatch)
-    archived = {4: [SimpleNamespace(state=ArchiveState.ARCHIVED)]}
+    archived = {4: [SimpleNamespace(state=State.ARCHIVED)]}
     monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda master, number: archived.get(number, []))
     databases = archiver().databases
     assert [each.id for each in tenants_to_move(databases, MERGE, {2})] == [2]
@@ -109,8 +109,8 @@ def test_live_tenants_are_moved_only_where_something_keeps_the_application_off(
     ("move", "expected"),
     [
         (left(1), "withdrawn"),
-        (left(1, state=MoveState.SWITCHED), "ended"),
-        (left(1, SPLIT, MoveState.PLANNED), "withdrawn"),  # its rows are in one shard
+        (left(1, state=State.SWITCHED), "ended"),
+        (left(1, SPLIT, State.PLANNED), "withdrawn"),  # its rows are in one shard
         (left(1, SPLIT), "half moved"),
     ],
 )

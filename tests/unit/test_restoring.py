@@ -13,12 +13,12 @@ import pytest
 from archiver.catalog.model import Part
 from archiver.load.load import Loaded
 from archiver.postgres.tenants import Tenant
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.night_tenants import NightTenants
 from archiver.records.placement_history import PlacementHistory
-from archiver.records.purge_record import PurgeState
 from archiver.records.resumable import interrupted_deletion
+from archiver.records.state import State
 from archiver.runs import board, drop, purge, reencrypt, restore, returning
 from errors import Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
@@ -34,7 +34,7 @@ def record(**more: Any) -> Record:
         "tenant_id": 13,
         "year": 2013,
         "shard": "shard_1",
-        "state": ArchiveState.ARCHIVED,
+        "state": State.ARCHIVED,
         "turn": 1,
         "kept": {},
         "partial": (),
@@ -93,10 +93,10 @@ def test_a_part_that_was_restored_before_loses_its_marker(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("state", "still"),
-    [(ArchiveState.ARCHIVED, True), (ArchiveState.RESTORING, True), (ArchiveState.VERIFIED, False), (None, False)],
+    [(State.ARCHIVED, True), (State.RESTORING, True), (State.VERIFIED, False), (None, False)],
 )
 def test_a_tenant_is_restored_only_while_it_is_archived(
-    monkeypatch: pytest.MonkeyPatch, state: ArchiveState | None, still: bool
+    monkeypatch: pytest.MonkeyPatch, state: State | None, still: bool
 ) -> None:
     found = [record(state=state)] if state else []
     monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda *_: found)
@@ -105,7 +105,7 @@ def test_a_tenant_is_restored_only_while_it_is_archived(
     with nullcontext() if still else gone:
         assert restore._still_archived(archiver(), record()) in found
     finish = "not archived for 2013 any more" if state is None else f"is {state.value} for 2013, by a run that was"
-    once = state is ArchiveState.ARCHIVED
+    once = state is State.ARCHIVED
     with nullcontext() if once else pytest.raises(RefusedError, match=finish):
         assert reencrypt._still_archived(archiver(), record()) in found
 
@@ -173,22 +173,22 @@ def test_the_log_has_the_rows_by_table_and_what_was_lost() -> None:
 @pytest.mark.parametrize(
     ("number", "state", "sentence"),
     [
-        (3, PurgeState.PURGED, ""),
-        (3, PurgeState.RESTORED, "Purge 3 is restored: there are no users to restore"),
-        (4, PurgeState.PURGED, "There is no purge 4"),
+        (3, State.ARCHIVED, ""),
+        (3, State.RESTORED, "Purge 3 is restored: there are no users to restore"),
+        (4, State.ARCHIVED, "There is no purge 4"),
     ],
 )
 def test_only_a_purge_that_took_place_is_restored(
-    monkeypatch: pytest.MonkeyPatch, number: int, state: PurgeState, sentence: str
+    monkeypatch: pytest.MonkeyPatch, number: int, state: State, sentence: str
 ) -> None:
-    every: list[Any] = [SimpleNamespace(id=2, state=PurgeState.PURGED), SimpleNamespace(id=3, state=state)]
+    every: list[Any] = [SimpleNamespace(id=2, state=State.ARCHIVED), SimpleNamespace(id=3, state=state)]
     monkeypatch.setattr("archiver.records.purge_record.every", lambda master: every)
     with pytest.raises(UsageError, match=sentence) if sentence else nullcontext():
         assert purge._purged(archiver(), number) is every[1]
 
 
 def test_an_archive_that_changed_meanwhile_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    for now, still in (([record()], True), ([], False), ([record(state=ArchiveState.RESTORING)], False)):
+    for now, still in (([record()], True), ([], False), ([record(state=State.RESTORING)], False)):
         monkeypatch.setattr("archiver.records.archive_record.of_ids", lambda *_, now=now: now)
         with nullcontext() if still else pytest.raises(RefusedError, match="changed in the meantime"):
             drop._still_there(archiver(), record())
@@ -210,13 +210,13 @@ TENANT = Tenant(id=13, name="", shard="shard_1", customer_id=None, customer_name
 @pytest.mark.parametrize(
     ("earlier", "expected"),
     [
-        (record(state=ArchiveState.VERIFIED), None),
-        (record(state=ArchiveState.DELETING), "resumed"),
-        (record(state=ArchiveState.ARCHIVED), "School 13 is archived already for 2013"),
-        (record(state=ArchiveState.RESTORING), "School 13 is half restored"),
-        (record(state=ArchiveState.DELETING, year=2012), "School 13 is deleting for 2012, by a run that was cut off"),
-        (record(state=ArchiveState.DELETING, shard="shard_2"), "School 13 is deleting for 2013 on shard_2, by a run"),
-        (record(state=ArchiveState.ARCHIVED, year=2012), None),
+        (record(state=State.VERIFIED), None),
+        (record(state=State.DELETING), "resumed"),
+        (record(state=State.ARCHIVED), "School 13 is archived already for 2013"),
+        (record(state=State.RESTORING), "School 13 is half restored"),
+        (record(state=State.DELETING, year=2012), "School 13 is deleting for 2012, by a run that was cut off"),
+        (record(state=State.DELETING, shard="shard_2"), "School 13 is deleting for 2013 on shard_2, by a run"),
+        (record(state=State.ARCHIVED, year=2012), None),
     ],
 )
 def test_an_interrupted_deletion_is_finished_and_any_other_run_refused(earlier: Record, expected: str | None) -> None:

@@ -20,8 +20,9 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.selection import SelectedRows, Selection
 from archiver.postgres.session import SQL
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
+from archiver.records.state import State
 from errors import CutoverError
 from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 from tests.answering import Answering, asked, session, unaccounted
@@ -216,7 +217,7 @@ def test_rows_that_came_late_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     ("found", "ready"),
     [
         ({}, True),
-        ({"state": ArchiveState.STORED}, False),
+        ({"state": State.STORED}, False),
         ({"year": 2013}, False),
         ({"night": None}, False),
         ({"depth": "students"}, False),
@@ -231,7 +232,7 @@ def test_what_this_nights_run_has_verified_is_not_archived_again(
         "year": 2014,
         "night": night,
         "depth": DEFAULT_DEPTH,
-        "state": ArchiveState.VERIFIED,
+        "state": State.VERIFIED,
         "snapshots": {"a": "1"},
     }
     earlier = record(1, **(values | found))
@@ -242,12 +243,12 @@ def test_what_this_nights_run_has_verified_is_not_archived_again(
 
 @pytest.mark.parametrize("content", [None, {}])
 def test_a_record_steps_back_only_if_the_shard_did_not_commit(monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
-    states: list[ArchiveState] = []
+    states: list[State] = []
     monkeypatch.setattr("archiver.records.markers.read", lambda *_: content)
     monkeypatch.setattr("archiver.records.archive_record.step_back", lambda *args: states.append(args[-1]))
     placement: Any = SimpleNamespace(master=None, shard_session=None)
-    one._step_back(placement, record(1), ArchiveState.VERIFIED)
-    assert states == ([ArchiveState.VERIFIED] if content is None else [])
+    one._step_back(placement, record(1), State.VERIFIED)
+    assert states == ([State.VERIFIED] if content is None else [])
     if content is None:
         assert one.resume(placement, MODEL, record(1), cast(Any, None), cast(Any, None)) is None
 

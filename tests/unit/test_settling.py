@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from archiver.catalog.model import TableName
-from archiver.records.move_record import MoveState
 from archiver.records.open_markers import Contradiction, Marker, OpenMarker
+from archiver.records.state import State
 from archiver.runs import settle as module
 from archiver.runs.context import Archiver
 from archiver.runs.settle import settle
@@ -105,7 +105,7 @@ def moved(
     target: str = "shard_2",
     *,
     source: str = "shard_9",
-    state: MoveState = MoveState.MOVED,
+    state: State = State.MOVED,
     rows: int = 5,
     number: int = 3,
 ) -> Any:
@@ -160,7 +160,7 @@ def test_a_shard_set_back_behind_a_move_is_refused(
         (Master(moves=[moved(source="shard_1")], found={ROOMS: [1]}), False),  # the source has the marker
         (
             Master(
-                moves=[moved(source="shard_1", state=MoveState.SWITCHED)],
+                moves=[moved(source="shard_1", state=State.SWITCHED)],
                 unmarked=[("shard_1", 3)],
                 found={ROOMS: [1]},
             ),

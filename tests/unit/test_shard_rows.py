@@ -11,8 +11,8 @@ import pytest
 from archiver.catalog.model import SHARD, TableName, resolve
 from archiver.format.manifest import Member
 from archiver.postgres.selection import SelectedRows, Selection
-from archiver.records.archive_record import ArchiveState
 from archiver.records.move_record import Route
+from archiver.records.state import State
 from archiver.reshard import merge_split, settle, shard_rows
 from archiver.runs import archive
 from errors import RefusedError, UsageError
@@ -153,9 +153,9 @@ def test_archives_follow_a_merged_shard_until_it_is_split_off(
 
 
 def test_a_merge_begins_only_where_nothing_is_interrupted_or_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    for state in (ArchiveState.DELETING, ArchiveState.RESTORING):
+    for state in (State.DELETING, State.RESTORING):
 
-        def interrupted(master: object, *, state: ArchiveState, of: ArchiveState = state) -> list[Any]:
+        def interrupted(master: object, *, state: State, of: State = state) -> list[Any]:
             return [SimpleNamespace(tenant_id=13, year=2013)] if state is of else []
 
         monkeypatch.setattr("archiver.records.archive_record.read_if_any", interrupted)

@@ -125,13 +125,13 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "runbooks": "the option --here, by which a task runs on this machine",
     },
     "kept": {
-        "archiver/checks/left_rows.py": "Record.kept, a column of archiver.records",
-        "archiver/delete/late_rows.py": "Record.kept, a column of archiver.records",
-        "archiver/delete/one.py": "Record.kept, a column of archiver.records",
-        "archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON",
-        "archiver/runs/drop.py": "Record.kept, a column of archiver.records",
-        "archiver/runs/restore.py": "Record.kept, a column of archiver.records",
-        "archiver/runs/restore_plan.py": "Record.kept, a column of archiver.records",
+        "archiver/checks/left_rows.py": "Record.kept, a column of archiver.archives",
+        "archiver/delete/late_rows.py": "Record.kept, a column of archiver.archives",
+        "archiver/delete/one.py": "Record.kept, a column of archiver.archives",
+        "archiver/records/archive_record.py": "a column of archiver.archives, and a key of a record's JSON",
+        "archiver/runs/drop.py": "Record.kept, a column of archiver.archives",
+        "archiver/runs/restore.py": "Record.kept, a column of archiver.archives",
+        "archiver/runs/restore_plan.py": "Record.kept, a column of archiver.archives",
     },
     "needed_by": {
         "archiver/catalog/model.py": "a key of catalog.yaml",
@@ -177,9 +177,9 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "platforms/backup.py": "a key of backup.json and of the inventory",
     },
     "went": {
-        "archiver/records/slice_record.py": "a column of archiver.month_slices",
-        "archiver/runs/month_object.py": "Slice.went, a column of archiver.slices",
-        "archiver/runs/monthly_slices.py": "Slice.went, a column of archiver.slices",
+        "archiver/records/slice_record.py": "a column of archiver.members",
+        "archiver/runs/month_object.py": "Slice.went, a column of archiver.members",
+        "archiver/runs/monthly_slices.py": "Slice.went, a column of archiver.members",
     },
 }
 
