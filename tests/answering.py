@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from archiver.postgres.session import Composed, Literal, Session
 from inventory.catalog import Tenant
 
 Rows = Sequence[tuple[Any, ...]]
+# The lock that a statement asks for: of rows, or of tables.
+_LOCK = re.compile(r"\bFOR (?:NO KEY |KEY )?(?:UPDATE|SHARE)(?: OF \w+)?(?: SKIP LOCKED)?|(?<=IN )[A-Z ]+(?= MODE)")
 
 
 @dataclass(eq=False)
@@ -23,11 +26,13 @@ class Answering:
     answers: Mapping[str, Rows | Callable[[Any], Rows]]
     where: str = "shard_1"
     asked: list[tuple[str, Any]] = field(default_factory=list)  # what each was for, and its arguments
+    texts: list[tuple[str, str]] = field(default_factory=list)  # what each was for, and its text
     ownership: Any = field(default_factory=lambda: SimpleNamespace(require=lambda doing: None))
 
     def rows(self, query: object, args: Any = (), *, doing: str = "") -> Rows:
         """Return the rows of a query."""
         self.asked.append((doing, args))
+        self.texts.append((doing, repr(query)))
         answer = self.answers.get(doing, ())
         return answer(args) if callable(answer) else answer
 
@@ -43,10 +48,20 @@ class Answering:
         """Return the number of rows that a statement changed."""
         return len(self.rows(query, args, doing=doing))
 
+    def counts(self, statements: Sequence[object], *, doing: str) -> list[int]:
+        """Return the numbers of rows that several statements changed."""
+        return [self.execute(statement, doing=doing) for statement in statements]
+
     @contextmanager
     def rolled_back(self, isolation: str = "") -> Iterator[None]:
         """Run the block in a transaction."""
         yield
+
+    @contextmanager
+    def transaction(self, isolation: str = "", *, doing: str = "") -> Iterator[None]:
+        """Run the block in a transaction, and commit."""
+        yield
+        self.commit(doing=doing)
 
     def commit(self, *, doing: str) -> None:
         """Note what is committed."""
@@ -89,3 +104,9 @@ def master_of(schools: Mapping[int, str]) -> Session:
 def asked(session: Session) -> list[str]:
     """Return what the queries of such a session were for."""
     return [doing for doing, _ in cast(Answering, session).asked]
+
+
+def locks(session: Session) -> dict[str, str]:
+    """Return the locks that the statements of such a session asked for, by what they were for, in their order."""
+    texts = cast(Answering, session).texts
+    return {doing: found[0] for doing, text in texts if (found := _LOCK.search(text))}

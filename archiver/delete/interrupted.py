@@ -17,13 +17,13 @@ def referenced_by_interrupted(placement: Placement, link: Link, own: Collection[
 
     Until such a deletion ends or is undone, they count as live. `own` are the record ids to leave out.
     """
-    query = "SELECT id FROM archiver.archives WHERE kind = 'tenant' AND state = %s AND id <> ALL(%s)"
-    rows = placement.master.rows(query, (State.DELETING.value, list(own)), doing="finding interrupted deletions")
+    query = "SELECT id FROM archiver.archives WHERE kind = 'tenant' AND state = %s"
+    rows = placement.master.rows(query, (State.DELETING.value,), doing="finding interrupted deletions")
+    others = sorted({row[0] for row in rows}.difference(own))
+    shards = [*([placement.shard_session] if placement.shard_session else []), *placement.other_shards]
     named: set[Key] = set()
-    for session in (
-        (*((placement.shard_session,) if placement.shard_session else ()), *placement.other_shards) if rows else ()
-    ):
-        markers = session.rows(_FOUND, (str(link), [row[0] for row in rows]), doing="reading the markers")
+    for session in shards if others else ():
+        markers = session.rows(_FOUND, (str(link), others), doing="reading the markers")
         for (values,) in markers:
             named.update(typed(placement, link, values or []))
     return named

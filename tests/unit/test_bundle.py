@@ -163,12 +163,15 @@ def test_a_flipped_bit_after_the_header_is_refused_by_the_archive_itself(tmp_pat
     assert harmless < 5
 
 
-def test_altered_rows_are_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("member", "what"), [("master/schools.copy", "its rows and SHA-256"), ("README", "its SHA-256")]
+)
+def test_an_altered_member_is_refused_by_name(tmp_path: Path, member: str, what: str) -> None:
     path = packed(tmp_path)
     members = members_of(path)
-    members["master/schools.copy"] = b"13\tLincolm\n"
+    members[member] = members[member].swapcase()
 
-    assert "master/schools.copy does not match" in refused(
+    assert f"{member} does not match {what}" in refused(
         rebuilt(path, [(name, data, tarfile.REGTYPE) for name, data in members.items()])
     )
 
@@ -213,6 +216,13 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     assert "of format 2, this tool reads format 1" in refused(
         rebuilt(path, [(name, data, tarfile.REGTYPE) for name, data in members.items()])
     )
+
+
+def test_a_manifest_with_another_schema_than_it_says_is_damaged() -> None:
+    written = manifest().to_json().replace(SCHEMAS["shard"].fingerprint.encode(), b"another")
+
+    with pytest.raises(DamagedError, match="does not match its own schema fingerprint"):
+        Manifest.from_json(written)
 
 
 def test_a_manifest_survives_json() -> None:

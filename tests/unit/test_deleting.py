@@ -40,12 +40,8 @@ class Counting(Answering):
 
     def execute(self, query: object, args: Any = (), *, doing: str = "") -> int:
         """Return the number of rows for what a statement does."""
-        self.asked.append((doing, args))
+        self.rows(query, args, doing=doing)
         return self.changes.get(doing, 0)
-
-    def counts(self, statements: list[object], *, doing: str) -> list[int]:
-        """Return the numbers of rows of several statements."""
-        return [self.execute(statement, doing=doing) for statement in statements]
 
 
 def account(**changes: int) -> DeletionAccount:
@@ -90,6 +86,29 @@ def test_as_many_rows_come_back_as_stay(
     books = DeletionAccount(cast(Session, Counting({}, changes={STAY: staying, BACK: reloaded})), "Deleting", {}, {})
     with pytest.raises(RefusedError, match=refused) if refused else nullcontext():
         truncate_reload(books, SCHEMA, ["rooms"], lambda table, alias: SQL("true"), retained)
+
+
+@pytest.mark.parametrize(
+    ("tables", "deciding", "with_parents"),
+    [
+        (["rooms", "desks"], "rooms", True),
+        (["desks"], "rooms", False),  # the parents are deleted from, not emptied
+        (["rooms", "desks"], "", False),
+    ],
+)
+def test_rows_stay_with_their_parents_where_those_decide_and_are_set_aside(
+    tables: list[str], deciding: str, with_parents: bool
+) -> None:
+    server = Counting({})
+    truncate_reload(
+        DeletionAccount(cast(Session, server), "Deleting", {}, {}),
+        SCHEMA,
+        tables,
+        lambda table, alias: SQL("condition"),
+        deciding_link=lambda table: (deciding, SQL("same")) if deciding and table == "desks" else None,
+    )
+    copying = dict(server.texts)["copying the rows of desks that stay"]
+    assert ("SQL('same')" in copying, "SQL('condition')" in copying) == (with_parents, not with_parents)
 
 
 def test_foreign_keys_come_back_with_their_comments() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from archiver.catalog.model import MASTER, SHARD, TableName, resolve
 from archiver.delete import deletion_set as module
+from archiver.delete.bookkeeping import Bookkeeping
 from archiver.delete.deletion_set import DeletionSet
 from archiver.extract.row_sets import RowSets
 from archiver.postgres.databases import Placement
@@ -29,6 +29,7 @@ MODEL = resolve(
                 "prizes": Table(group="a", found_by=("visit_id = shard.visits.id",)),
                 "notes": Table(group="a", found_by=("school_id = schools.id",)),
                 "marks": Table(group="a", found_by=("note_id = notes.id", "school_id = schools.id")),
+                "medals": Table(group="a", found_by=("(visit_id, room_id) = shard.visits.(id, room_id)",)),
             },
             "shard": {
                 "visits": Table(group="b", found_by=("school_id = master.schools.id",), needed_by=("id = x.visit_id",))
@@ -40,18 +41,6 @@ MODEL = resolve(
 COLUMNS = "id, school_id, room_id, visit_id, note_id"
 
 
-@dataclass(eq=False)
-class Server(Answering):
-    """Keeps the text of each statement, in order."""
-
-    texts: list[tuple[str, str]] = field(default_factory=list)
-
-    def rows(self, query: object, args: Any = (), *, doing: str = "") -> Any:
-        """Keep the text, and answer."""
-        self.texts.append((doing, repr(query)))
-        return super().rows(query, args, doing=doing)
-
-
 def name(table: str, database: str = MASTER) -> TableName:
     return TableName(database, table)
 
@@ -59,16 +48,17 @@ def name(table: str, database: str = MASTER) -> TableName:
 class Sets:
     """A deletion set in two databases."""
 
-    def __init__(self, **shard_answers: Any) -> None:
-        self.master, self.other = Server({}, where="master"), Server(shard_answers.get("other", {}))
+    def __init__(self, other: Any = None, **columns: str) -> None:
+        self.master, self.other = Answering({}, where="master"), Answering(other or {})
         schemas = {
             kind: Schema(
-                tables=database(types=None, **{table.table: COLUMNS for table in MODEL.of(kind)}).tables, types={}
+                tables=database(types=None, **{each.table: COLUMNS for each in MODEL.of(kind)} | columns).tables,
+                types={},
             )
             for kind in (MASTER, SHARD)
         }
         placement = Placement(
-            sessions={MASTER: cast(Any, self.master), SHARD: cast(Any, Server({}))},
+            sessions={MASTER: cast(Any, self.master), SHARD: cast(Any, Answering({}))},
             schemas=schemas,
             shard="shard_1",
             other_shards=(cast(Any, self.other),),
@@ -139,3 +129,30 @@ def test_the_parents_of_a_row_are_those_that_go(monkeypatch: pytest.MonkeyPatch)
     assert sets.doing() == ["making a table for keys of master.notes", "writing the keys of master.notes"]
     sets.rows._chosen[name("schools")] = Identifier("pg_temp", "some schools")
     assert "some schools" in repr(sets.rows._deleted_parents(of_schools))
+
+
+def test_keys_of_several_columns_in_other_shards_keep_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "referenced_by_interrupted", lambda *_: {(6, 7)})
+    sets = Sets(other={"finding references to master.medals": [(8, 9)]})
+    [link] = MODEL.found_by(name("medals"))
+    sets.rows._references_that_stay(link)
+    [written] = [text for doing, text in sets.master.texts if doing == "writing the keys of shard.visits"]
+    assert ("{8,6}" in written, "{9,7}" in written) == (True, True)
+
+
+def test_the_books_of_a_set_have_ids_and_the_rows_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "referenced_by_interrupted", lambda *_: set())
+    sets = Sets(desks="id text, room_id", notes="id text, school_id")
+    sets.rows.materialize(name("rooms"))
+    sets.doing()
+    books = Bookkeeping(sets.rows, cast(Any, sets.master))
+    monkeypatch.setattr(type(sets.rows.model), "of", lambda model, kind: [name(each) for each in ("rooms", "desks")])
+    books.write()
+    assert sets.doing() == [
+        "recording the ids of master.rooms",  # all that the archives hold
+        "deciding which tenant each row of master.rooms is deleted with",
+        "recording the ids of master.rooms",  # those that are deleted
+        "recording the rows of master.rooms that stay",
+        "finding the rows of master.rooms",
+        "recording the rows of master.desks that stay",  # they go with their rooms, and have no numbers
+    ]

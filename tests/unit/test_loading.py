@@ -20,7 +20,7 @@ from archiver.postgres.session import Identifier
 from errors import RefusedError
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from inventory.migrations import Changes, Migration
-from tests.answering import session
+from tests.answering import SCHOOLS, session
 from tests.schemas import database
 
 
@@ -101,6 +101,7 @@ def test_a_sequence_must_have_passed_the_archived_ids(
         ("id, room_id", (key("room_id", "rooms"),), ["master.desks.room_id"]),  # enforced: once, not by name too
         ("id, room_id bigint", (), ["master.desks.room_id"]),  # another whole number
         ("id, room_id text", (), []),
+        ("id, ward_id", (), []),  # another type than the ward's key
         ("id, owner", (), []),  # a customer's column of another table
         ("id", (key("room_id", "rooms"),), []),  # the archive lacks the column
     ],
@@ -111,8 +112,12 @@ def test_references_go_by_foreign_key_and_by_name(
     live = Schema(tables={"desks": shape("id, room_id", *foreign)}, types={})
     server = session(
         {
-            "reading the primary keys": [("rooms", "id", "integer"), ("districts", "id", "integer")],
-            **{f"following {each}": [("13",)] for each in ("master.desks.room_id", "master.desks.owner")},
+            "reading the primary keys": [
+                ("rooms", "id", "integer"),
+                ("districts", "id", "integer"),
+                ("wards", "id", "text"),
+            ],
+            **{f"following master.desks.{each}": [("13",)] for each in ("room_id", "owner", "ward_id")},
         }
     )
     found = missing_references(server, {"desks": staged("desks", columns)}, live, model(rooms=ROOMS))
@@ -128,6 +133,25 @@ def test_references_go_by_keys_of_any_type_and_by_the_words_of_the_catalogs_link
     catalog = model(rooms=ROOMS, desks=Table(group="a", found_by=("place_id = rooms.id",)))
     found = missing_references(server, {"desks": staged("desks", f"id, {column}")}, live, catalog)
     assert [str(each.reference) for each in found] == [reference]
+
+
+def test_a_link_to_another_database_names_no_table_of_this_one() -> None:
+    catalog = resolve(
+        Catalog(
+            tenant=SCHOOLS,
+            databases={
+                "master": {"schools": Table(group="a"), "rooms": ROOMS},
+                "shard": {"desks": Table(group="a", found_by=("place_id = master.rooms.id",))},
+            },
+            depths={"all": DepthRule(start="schools")},
+        )
+    )
+    desks = replace(staged("desks", "id, place_id"), table=TableName("shard", "desks"))
+    live = Schema(tables={"desks": shape("id, place_id")}, types={})
+    server = session(
+        {"reading the primary keys": [("rooms", "id", "integer")], "following shard.desks.place_id": [("13",)]}
+    )
+    assert missing_references(server, {"desks": desks}, live, catalog) == []
 
 
 def test_a_tenant_refers_to_its_customer() -> None:

@@ -71,7 +71,7 @@ def test_a_slice_follows_its_tenant_up_to_the_archive_of_its_parents(monkeypatch
 
 
 def run(**more: Any) -> Any:
-    model = SimpleNamespace(tenant=SCHOOLS)
+    model = SimpleNamespace(tenant=SCHOOLS, catalog=SimpleNamespace(activity=True))
     archiver = SimpleNamespace(model=model, databases=SimpleNamespace(master=None))
     return SimpleNamespace(archiver=archiver, rules=None, span=None, throttle=SimpleNamespace(over=False), **more)
 
@@ -133,16 +133,25 @@ def test_an_archive_ends_when_it_is_large_enough(
     def extract(placement: object, rules: object, tenant: Tenant, span: object, folder: object) -> Any:
         assert isinstance(tenant.id, int)
         count = rows[tenant.id - 1]
-        return SimpleNamespace(held_back={}, total=count), tenant if count else None
+        due = SimpleNamespace(held_back={}, total=count)
+        return due, SimpleNamespace(id=tenant.id, due=due) if count else None
 
     monkeypatch.setattr(monthly, "extract_month", extract)
     monkeypatch.setattr("archiver.runs.month_object.pack", lambda archiver, extracted, folder: extracted.id)
     monkeypatch.setattr(monthly, "ROWS", most_rows)
     monkeypatch.setattr(monthly, "SLICES", most_slices)
-    shard: Any = SimpleNamespace(held_back={}, errors=[])
+    shard: Any = SimpleNamespace(held_back={}, errors=[], passed=0)
     waiting = iter([tenant(number) for number in range(1, len(rows) + 1)])
     found: list[Any] = list(monthly._next_slices(run(), PLACEMENT, shard, waiting, tmp_path))
     assert found == taken
+    assert shard.passed == taken[-1]
+
+
+def test_rows_of_no_tenant_do_not_count_as_a_tenant_passed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr(monthly, "_extracted", lambda *_: None)
+    shard: Any = SimpleNamespace(passed=0)
+    assert list(monthly._next_slices(run(), PLACEMENT, shard, iter([tenant(1), tenant(NO_TENANT)]), tmp_path)) == []
+    assert shard.passed == 1
 
 
 @pytest.mark.parametrize(
@@ -160,7 +169,7 @@ def test_an_error_of_a_tenant_ends_the_run(
         raise error
 
     monkeypatch.setattr(monthly, "extract_month", fail)
-    shard: Any = SimpleNamespace(held_back={}, errors=[])
+    shard: Any = SimpleNamespace(held_back={}, errors=[], passed=0)
     with pytest.raises(CutoverError) if raised else nullcontext():
         list(monthly._next_slices(run(), PLACEMENT, shard, iter([tenant(number)]), tmp_path))
     assert shard.errors == ([] if raised else [error])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import psycopg2
 import pytest
+from psycopg2 import errorcodes, extensions
 
 from archiver.postgres import locks
 from archiver.postgres.ownership import Ownership
@@ -23,12 +26,15 @@ OWN, POOLERS = 77, 5  # the number of the server's process, and one that a poole
 class Server:
     """Answers what a session asks about itself."""
 
-    def __init__(self, *, claimed: int = 1, taken: bool | None = True) -> None:
+    def __init__(
+        self, *, claimed: int = 1, taken: bool | None = True, proved: tuple[bool, list[str]] = (True, [])
+    ) -> None:
         self.doing: list[str] = []
         self._answers: Mapping[str, Any] = {
             "opening a session": (OWN, "on", ["idle_session_timeout"]),
             "pinning settings": [claimed],
             "taking a lock": [taken],
+            "deleting": proved,
         }
 
     def __call__(self, query: str, args: object, *, doing: str) -> Any:
@@ -81,6 +87,41 @@ def test_a_lock_that_another_has_is_not_taken(taken: bool) -> None:
     ownership, _ = claimed(OWN, taken=taken)
     assert ownership.take("cutover", "pg_try_advisory_lock") is taken
     assert ownership.locks == (["cutover"] if taken else [])
+
+
+@pytest.mark.parametrize(
+    ("proved", "sentence"),
+    [
+        ((True, []), ""),
+        ((False, []), "another server process answers in it"),
+        ((True, ["cutover"]), "it no longer holds the lock 'cutover'"),
+        ((False, ["cutover"]), "another server process answers in it"),
+    ],
+)
+def test_nothing_is_committed_in_a_session_that_another_has(proved: tuple[bool, list[str]], sentence: str) -> None:
+    ownership, _ = claimed(OWN, proved=proved)
+    with pytest.raises(DatabaseError, match=sentence) if sentence else nullcontext():
+        ownership.prove("deleting")
+
+
+class Refused(psycopg2.Error):
+    """An error of the server."""
+
+    pgcode = errorcodes.READ_ONLY_SQL_TRANSACTION
+
+
+def test_a_write_through_a_pooler_that_may_lend_the_session_is_refused() -> None:
+    def fail(*_: object) -> None:
+        raise Refused
+
+    status = SimpleNamespace(backend_pid=OWN, transaction_status=extensions.TRANSACTION_STATUS_INTRANS, user="kim")
+    cursor: Any = nullcontext(SimpleNamespace(execute=fail))
+    server = Session(lambda: cast(Any, SimpleNamespace(info=status, closed=0, cursor=lambda: cursor)), "shard_1")
+    with pytest.raises(DatabaseError, match=r"Deleting on shard_1 failed: read only sql transaction \(25006\)"):
+        server.execute("DELETE", doing="deleting")  # a standby
+    server.ownership.looks_only = True
+    with pytest.raises(RefusedError, match="Deleting on shard_1 refused: a connection pooler stands between"):
+        server.execute("DELETE", doing="deleting")
 
 
 SINCE = datetime(2014, 7, 1, 22, tzinfo=UTC)

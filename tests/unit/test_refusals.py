@@ -12,9 +12,10 @@ from typing import Any, cast
 import pytest
 
 from archiver.catalog.model import MASTER, TableName
+from archiver.checks import log_proof
+from archiver.checks.log_proof import LogProof, accept_log
 from archiver.estimate import table_sizes
 from archiver.extract import orphan_rows
-from archiver.format.manifest import FORMAT, Manifest
 from archiver.postgres.fence import fenced
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import DatabaseError, Session
@@ -22,17 +23,18 @@ from archiver.postgres.triggers import refuse_replica
 from archiver.records import archive_record, audit_log
 from archiver.records.move_record import Route
 from archiver.records.state import State
-from archiver.runs import month_object
+from archiver.runs import archive, month_object
 from archiver.runs.context import fetch
 from archiver.runs.reencrypt_month import reencrypt_month
 from archiver.store.bucket import Bucket, Digests
 from archiver.store.multipart import put_in_parts
 from archiver.store.schemas import StoredSchemas
+from archiver.store.standing import MissingObjectError
 from archiver.store.trial import prove_conditional
 from archiver.verify.verify import belongs_to
 from errors import CutoverError, DamagedError, RefusedError
 from inventory.model import Fence
-from tests.answering import Answering, session
+from tests.answering import Answering, asked, session
 
 Refuses = AbstractContextManager[Any]
 ROUTE = Route(verb="merge", source="shard_1", target="shard_2")
@@ -92,12 +94,6 @@ def test_a_store_that_replaces_objects_is_refused(puts: tuple[bool, bool], sente
     answers = iter(puts)
     with refuses(sentence):
         prove_conditional("s3://a", lambda key, text: next(answers), lambda key: "first", lambda key: None)
-
-
-def test_a_manifest_with_another_schema_than_it_says_is_damaged() -> None:
-    text = f'{{"format": {FORMAT}, "fingerprint": "abc", "schemas": {{}}, "members": {{}}}}'
-    with refuses("manifest", DamagedError):
-        Manifest.from_json(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -208,3 +204,57 @@ def test_tables_of_another_version_are_not_opened(versions: list[tuple[Any, ...]
 
     with refuses(sentence):
         ready(cast(Session, Server({})))
+
+
+@pytest.mark.parametrize(
+    ("problem", "contradicting", "names", "accepted"),
+    [
+        ("", (), (), None),
+        ("entry 2 was changed", (), (), []),
+        ("", ("heads/2",), (), ["heads/2"]),
+        ("", ("heads/2",), ("schemas/1", "heads/2"), ["heads/2", "schemas/1"]),
+    ],
+)
+def test_a_log_as_it_was_written_is_not_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+    problem: str,
+    contradicting: tuple[str, ...],
+    names: tuple[str, ...],
+    accepted: list[str] | None,
+) -> None:
+    written: list[Any] = []
+    proof = LogProof(entries=3, heads=1, problem=problem, contradicting=contradicting)
+    monkeypatch.setattr(log_proof, "prove_log", lambda *_: proof)
+    monkeypatch.setattr(log_proof, "chain_of", lambda *_: SimpleNamespace(content="digest"))
+    monkeypatch.setattr(audit_log, "lock", lambda master: None)
+    monkeypatch.setattr(audit_log, "log", lambda master, act, subject, details: written.append(details["names"]))
+    master = session(where="master")
+    with refuses("Accepting the log refused: it is as it was written" if accepted is None else ""):
+        accept_log(master, cast(Bucket, None), "We know.", names)
+    assert written == ([] if accepted is None else [accepted])
+    assert asked(master) == ["COMMIT: accepting the log"] * len(written)
+
+
+@pytest.mark.parametrize(
+    ("error", "put_back", "sentence"),
+    [
+        (RefusedError("Rows changed."), True, "Rows changed. An earlier run had emptied the shard; its rows were put"),
+        (DatabaseError("A key failed.", code="23503"), True, "A key failed. An earlier run had emptied the shard"),
+        (DatabaseError("It is gone.", code="57P01"), False, r"It is gone\."),  # a rerun may finish the deletion
+        (MissingObjectError("The object is gone."), False, "whose rows are only in that object"),
+    ],
+)
+def test_rows_of_a_deletion_that_master_refuses_are_put_back(
+    monkeypatch: pytest.MonkeyPatch, error: CutoverError, put_back: bool, sentence: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    acts: list[str] = []
+    monkeypatch.setattr(archive, "_stored", lambda *_: None)
+    monkeypatch.setattr(archive, "resume", fail)
+    monkeypatch.setattr(archive, "_put_back", lambda *_: acts.append("put back"))
+    run: Any = SimpleNamespace(model=None, accept_orphans=False)
+    with refuses(sentence, CutoverError):
+        archive._resume(run, run, run, run, Path())
+    assert acts == ["put back"] * put_back

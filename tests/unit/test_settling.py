@@ -120,6 +120,11 @@ def moved(
     )
 
 
+def named(count: int) -> list[OpenMarker]:
+    """Return open markers that name their archives."""
+    return [marker(Contradiction.UNKNOWN, minutes=each, location=f"s3://a/{each}") for each in range(count)]
+
+
 ROOMS, SCHOOLS = TableName("shard", "rooms"), TableName("master", "schools")
 
 
@@ -185,6 +190,10 @@ def test_a_source_set_back_behind_a_move_is_refused(
         settle(archiver, [shard])
 
 
+def test_a_target_set_back_does_not_concern_a_run_on_the_source_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(Master(moves=[moved(source="shard_1")], unmarked=[("shard_2", 3)]).patch(monkeypatch), ["shard_1"])
+
+
 def test_the_marker_of_a_move_is_looked_for_in_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
     moves = [moved(), moved("shard_1", number=4)]
     archiver = Master(moves=moves, unmarked=[("shard_1", 3), ("shard_2", 4)]).patch(monkeypatch)
@@ -234,6 +243,8 @@ def test_a_record_without_members_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         ),
         ([marker(Contradiction.UNKNOWN)], 5, "No record names: s3://a/4, s3://a/3, s3://a/2, s3://a/1, s3://a/0."),
         ([marker(Contradiction.UNKNOWN)], 7, "s3://a/3, s3://a/2 and 2 more."),
+        (named(5), 0, "s3://a/3, s3://a/4 hold the rows"),
+        (named(6), 0, "s3://a/3, s3://a/4 and 1 more hold the rows"),
         ([marker(Contradiction.UNKNOWN, act="moved in", location="s3://a/7")], 0, "shows a move of"),
         ([marker(Contradiction.UNKNOWN, act="moved out", location="s3://a/7")], 0, "s3://a/7 holds the rows"),
     ],

@@ -1,0 +1,103 @@
+"""A part's rows in an archive and its months: found among all of them, and told apart again, by values."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from archiver.catalog.model import Part, TableName, resolve
+from archiver.load import part_rows
+from archiver.load.load import IncomingArchive
+from archiver.load.part_rows import rows_of_part
+from archiver.load.row_values import RowValues
+from archiver.postgres.schema import Schema
+from errors import UsageError
+from inventory.catalog import Catalog, DepthRule, Table, Tenant
+from tests.answering import session
+from tests.schemas import database
+
+MODEL = resolve(
+    Catalog(
+        tenant=Tenant(
+            noun="school", table="schools", key="id", title="name", shard="shard", parts={"classroom": "classrooms"}
+        ),
+        databases={
+            "master": {
+                "schools": Table(group="a"),
+                "classrooms": Table(group="a", found_by=("school_id = schools.id",)),
+            },
+            "shard": {"visits": Table(group="a", found_by=("classroom_id = master.classrooms.id",))},
+        },
+        depths={"all": DepthRule(start="schools")},
+    )
+)
+SCHEMAS = {
+    "master": Schema(tables=database(schools="id", classrooms="id, school_id").tables, types={}),
+    "shard": Schema(tables=database(visits="id, classroom_id").tables, types={}),
+}
+COMPLETE = {
+    "master.schools": [{"id": "13"}],
+    "master.classrooms": [{"id": "41", "school_id": "13"}, {"id": "42", "school_id": "13"}],
+    "master.feeds": [{"id": "1"}],  # leads nowhere
+    "shard.visits": [{"id": "1", "classroom_id": "42"}, {"id": "2", "classroom_id": "41"}],
+}
+MONTH = {"shard.visits": [{"id": str(number), "classroom_id": "41"} for number in (3, 4)]}
+MONTH["shard.visits"] += [{"id": "5", "classroom_id": "42"}]
+
+
+def incoming(rows: Any) -> IncomingArchive:
+    """Return an archive of these rows, whose tables have other names."""
+    tables = [
+        SimpleNamespace(target=TableName(*name.split(".")), source=TableName("old", name.split(".")[1]))
+        for name in rows
+    ]
+    mappings = {
+        kind: SimpleNamespace(
+            tables=[each for each in tables if each.target.database == kind],
+            by_target={each.target.table: each for each in tables if each.target.database == kind},
+        )
+        for kind in SCHEMAS
+    }
+    manifest = SimpleNamespace(noun="school", tenant_id=13, year=2013)
+    placement = SimpleNamespace(schemas=SCHEMAS, sessions=dict.fromkeys(SCHEMAS, session()))
+    values: Any = {
+        "placement": placement,
+        "model": MODEL,
+        "archive": SimpleNamespace(rows=rows, manifest=manifest),
+        "mappings": mappings,
+    }
+    return IncomingArchive(**values)
+
+
+def staged_values(session: object, schema: object, staged: Any, columns: Any) -> RowValues:
+    rows = staged.archive.rows[str(staged.table)]
+    return RowValues(columns=columns, rows=[tuple(row[column] for column in columns) for row in rows])
+
+
+@pytest.fixture(autouse=True)
+def _without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_rows, "staged_values", staged_values)
+    monkeypatch.setattr(
+        part_rows,
+        "stage_rows",
+        lambda session, tables, model, archive: {
+            each.target.table: SimpleNamespace(table=each.target, archive=archive) for each in tables
+        },
+    )
+    monkeypatch.setattr(
+        part_rows, "lines_of", lambda archive, rows: {each.table: sorted(rows[each]) for each in sorted(rows)}
+    )
+
+
+def test_a_part_is_its_own_row_those_below_in_all_archives_and_those_they_name() -> None:
+    found: Any = rows_of_part([incoming(COMPLETE), incoming(MONTH)], Part("classroom", 42))
+    assert found == [{"classrooms": [1], "schools": [0], "visits": [0]}, {"visits": [2]}]
+    [alone] = cast(Any, rows_of_part([incoming(COMPLETE)], Part("classroom", 41)))
+    assert alone == {"classrooms": [0], "schools": [0], "visits": [1]}
+
+
+def test_a_part_that_the_archive_does_not_hold_is_refused() -> None:
+    with pytest.raises(UsageError, match="Classroom 43 is not in the archive of school 13 of 2013"):
+        rows_of_part([incoming(COMPLETE), incoming(MONTH)], Part("classroom", 43))
