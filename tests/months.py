@@ -11,6 +11,7 @@ from archiver.postgres.session import Session
 from archiver.runs.month_result import ShardMonths
 from archiver.runs.monthly import archive_activity
 from archiver.runs.monthly_restore import Returned, restore_month, tenants_of_month
+from inventory.keys import Key
 from runbooks.activity import span_at
 from tests.worlds import World, raise_failure
 
@@ -41,7 +42,7 @@ def archive_months(
     return [outcome.item for outcome in outcomes]
 
 
-def restore_months(world: World, month: str, school: int | None = None, *, pretend: bool = False) -> list[Returned]:
+def restore_months(world: World, month: str, school: Key | None = None, *, pretend: bool = False) -> list[Returned]:
     """Restore a month, of all or of one school; raise what failed."""
     with world.archiver("test of months") as archiver:
         of_month = tenants_of_month(archiver, month, school)

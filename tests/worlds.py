@@ -163,13 +163,13 @@ class World:
                     outcomes += reencrypt(archiver, [record], raise_failure)
         return outcomes
 
-    def move_all(self, verb: str, source: str, target: str, *, only: Collection[int] = ()) -> list[Carried]:
+    def move_all(self, verb: str, source: str, target: str, *, only: Collection[Key] = ()) -> list[Carried]:
         """Merge a shard into another one, or split it off again, as `inv shards.…` does; raise what failed."""
         route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:
             return move_all(archiver, route, YEAR, raise_failure, only=only)
 
-    def preview_all(self, verb: str, source: str, target: str, *, only: Collection[int] = ()) -> list[MovePreview]:
+    def preview_all(self, verb: str, source: str, target: str, *, only: Collection[Key] = ()) -> list[MovePreview]:
         """Return what `inv shards.… --dry-run` shows."""
         route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:

@@ -41,7 +41,7 @@ class Marker:
     at: datetime
 
     @property
-    def tenant_id(self) -> int | None:
+    def tenant_id(self) -> Key | None:
         """The tenant of a month's slice; None for a deletion or a move of a tenant: its record names it."""
         return _slice_key(self.act) if self.act.startswith("slice ") else None
 
@@ -140,7 +140,7 @@ def _deletion(session: Session, marker: Marker) -> dict[str, Any] | None:
     return content if sum(content["went"].values()) > sum(map(len, content["stayed"].values())) else None
 
 
-def _slice_key(act: str) -> Any:
+def _slice_key(act: str) -> Key:
     """Return the key of a tenant in the act of a month's marker: `slice 13 went`."""
     return key_of_text(act.removeprefix("slice ").removesuffix(" went"))
 

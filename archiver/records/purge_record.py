@@ -17,7 +17,7 @@ from archiver.records.ledger import NOW, members_of, plain
 from archiver.records.state import Kind, State
 from archiver.store.bucket import StoredDigests
 from inventory.catalog import Catalog
-from inventory.keys import key_text
+from inventory.keys import Key, key_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def every(session: Session) -> tuple[Purge, ...]:
     return _read(session, "true", ()) if ready(session) else ()
 
 
-def holding(session: Session, catalog: Catalog, table: str, user_id: int) -> tuple[Purge, ...]:
+def holding(session: Session, catalog: Catalog, table: str, user_id: Key) -> tuple[Purge, ...]:
     """Return the purges whose archive holds a purged user; empty for the id of another table than the users'."""
     if catalog.legacy is None or table != catalog.legacy.table:
         return ()

@@ -156,12 +156,19 @@ def one_to_drop(databases: Databases, tenant_id: Key, year: int | None) -> Recor
 
 def table_with_ids(databases: Databases, word: str) -> str:
     """Return the table of master with this name or singular; raise UsageError if no ids of it are kept."""
-    tables = id_index.indexed(databases.schema(MASTER))
+    tables = dict.fromkeys((databases.model.root.table, *id_index.indexed(databases.schema(MASTER))))
     for table in tables:
         if word in (table, singular(table)):
             return table
     nouns = ", ".join(sorted(map(singular, tables)))
     raise UsageError(f"No ids are kept of {word!r}.", hint=f"Ids are kept of: {nouns}.")
+
+
+def holders(databases: Databases, table: str, key: Key) -> tuple[Record, ...]:
+    """Return the records of the archives that hold a row: a tenant's own by their keys, others by the index of ids."""
+    if table == databases.model.root.table:
+        return _only_restorable(archive_record.read_if_any(databases.master, tenant_id=key))
+    return id_index.holders(databases.master, table, key) if isinstance(key, int) else ()
 
 
 def refuse_partial(noun: str, records: Iterable[Record]) -> None:

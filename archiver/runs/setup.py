@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archiver.catalog.model import MASTER, SHARD, Model, listed, resolve
+from archiver.catalog.model import MASTER, SHARD, Model, resolve
 from archiver.completeness.live import LiveCatalogue, read_live
 from archiver.format import encryption
 from archiver.postgres.account import refuse_uncounted
@@ -18,12 +18,11 @@ from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import prepare, refuse_newer
 from archiver.postgres.session import Session, connect
 from archiver.postgres.triggers import refuse_replica
-from archiver.records.id_index import WHOLE_NUMBERS
 from archiver.records.log_heads import head_stored
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
 from archiver.verify.scratch import ScratchDatabase
-from errors import Problems, UsageError
+from errors import Problems
 from inventory.load import load_catalog, load_migrations, refuse_if_down, with_catalog_lines
 from inventory.model import Database, Environment, Scratch
 from inventory.private_folder import private_folder
@@ -101,7 +100,6 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
     with databases_of(environment, purpose) as databases:
         # Open them all, which refuses newer ones, before the first is migrated.
         opened = [databases.session(database) for database in (MASTER, *databases.shards)]
-        _refuse_other_keys(databases)
         for session in opened:
             session.ownership.require("changing rows")
         for session in opened:
@@ -118,17 +116,6 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
                     work=spool_folder(),
                     fence=environment.fence,
                 )
-
-
-def _refuse_other_keys(databases: Databases) -> None:
-    """Raise UsageError if tenants have other keys than whole numbers: the archiver's own tables hold no other ones."""
-    tenant, shape = databases.model.tenant, databases.schema(MASTER).tables[databases.model.root.table]
-    types = [shape.type_of(name) for name in tenant.key_columns]
-    if len(types) > 1 or types[0] not in WHOLE_NUMBERS:
-        raise UsageError(
-            f"The key of {tenant.table} is {listed(tenant.key_columns)} ({', '.join(types)}): this version writes down "
-            "only keys of one whole number. Nothing was changed."
-        )
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from runbooks.cli.options import (
     YEAR_OF_SEVERAL,
     Option,
 )
-from runbooks.cli.parse import member_of, parse_date, parse_id
+from runbooks.cli.parse import member_of, parse_date, parse_id, parse_key
 from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
 from runbooks.cli.text import archives, months, records
@@ -61,7 +61,7 @@ UNREFERENCED = Option(
     name="unreferenced", help="instead, the objects of the store that no record references", default=False
 )
 TABLE = Option(name="table", help="student, user, or any table whose ids are indexed", positional=True, required=True)
-ID = Option(name="id", help="the row's id", parse=parse_id, positional=True, required=True)
+ID = Option(name="id", help="the row's id", parse=parse_key, positional=True, required=True)
 
 
 def scope_at(environment: Environment, date: datetime.date) -> Scope:
@@ -167,14 +167,15 @@ def show_archive(environment: Environment, school: str, year: int | None, json: 
     *(TABLE, ID, *READS, JSON.but(help="one JSON object a line, one for each archive")),
     example="student 4711",
 )
-def find(environment: Environment, table: str, id_: int, json: bool) -> None:
+def find(environment: Environment, table: str, id_: str, json: bool) -> None:
     """Find the archives that hold a student, a user or another row, by its id."""
     with databases_of(environment, f"archive.find {table}") as databases:
         of_table = resolve.table_with_ids(databases, table)
-        holders, unindexed = id_index.holders(databases.master, of_table, id_), id_index.missing(databases.master)
-        purges = purge_records.holding(databases.master, databases.model.catalog, of_table, id_)
+        key = databases.key_typed(id_) if of_table == databases.model.root.table else parse_id(id_, ID.label)
+        holders, unindexed = resolve.holders(databases, of_table, key), id_index.missing(databases.master)
+        purges = purge_records.holding(databases.master, databases.model.catalog, of_table, key)
         with head_stored(Bucket(environment.store), databases.master):
-            audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": id_})
+            audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": key})
     lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
     show((to_json(record.to_json()) for record in holders) if json else lines)
 

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from archiver.checks.integrity import check_integrity
 from archiver.completeness import completeness
+from archiver.delete import strategy
 from archiver.estimate import sizes
 from archiver.extract.many import extract_many
 from archiver.extract.one import extract_one
 from archiver.format.rows import CopyRows
 from archiver.postgres import tenants
-from archiver.runs import setup
-from errors import UsageError
+from archiver.postgres.tenants import TenantFilter
+from archiver.records import audit_log, holds, resolve
+from archiver.records.tenant_lists import exclusion, listed
+from archiver.runs import one_by_one, setup
+from archiver.runs.drop import drop
+from errors import LockedError, Problems, RefusedError, UsageError
 from inventory.keys import key_order, typed
+from tests import oracle
 from tests.cases.keyed import KEYED, Keyed
 from tests.cases.products import run, standing
-from tests.worlds import NewWorld, World
+from tests.months import archive_months, restore_months
+from tests.worlds import NewWorld, World, same
 
 YEAR = 2013
 
@@ -125,8 +133,142 @@ def test_a_school_in_no_year_is_refused_by_its_name(new_world: NewWorld, tmp_pat
             assert any("tenant/key: master.schools.syear may be NULL" in problem for problem in problems), problems
             with pytest.raises(UsageError, match="expected syear and id of a school, got '8'"):
                 databases.key_typed("8")
-            with pytest.raises(Exception, match="The school 'lost' has no syear: no command can name it"):
+            with pytest.raises(RefusedError, match="The school 'lost' has no syear: no command can name it"):
                 tenants.every(databases.master, databases.model.tenant)
+
+
+def test_each_is_archived_alone_and_comes_back_as_it_was(world: World, keyed: Keyed) -> None:
+    before = oracle.snapshot(world.dsns)
+    for number, key in enumerate(keyed.keys, start=1):
+        world.archive(key)
+        assert _left(world) == _without(keyed, {number}), key
+        world.restore(key)
+        same(before, oracle.snapshot(world.dsns))
+
+
+@pytest.mark.parametrize("emptied", [False, True], ids=["by DELETE", "truncated and reloaded"])
+def test_many_are_deleted_as_a_set_and_come_back_as_they_were(
+    world: World, keyed: Keyed, monkeypatch: pytest.MonkeyPatch, *, emptied: bool
+) -> None:
+    monkeypatch.setattr(one_by_one, "FEW", 1000)
+    before, strategies = oracle.snapshot(world.dsns), list[str]()
+    monkeypatch.setattr(strategy, "MOST", 0.0 if emptied else 2.0)
+    going = keyed.keys[1:]
+
+    outcomes = world.archive_together(*going, on_strategy=strategies.append)
+
+    assert [each.item for each in outcomes if each.error] == []
+    assert any("truncat" in said for said in strategies) is emptied, strategies
+    assert _left(world) == _without(keyed, {keyed.keys.index(key) + 1 for key in going})
+    world.restore(*going)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_month_of_each_goes_and_comes_back(world: World, keyed: Keyed) -> None:
+    before = oracle.snapshot(world.dsns)
+    shards = archive_months(world, date(2014, 6, 5))
+    assert sum(shard.tenants for shard in shards) == len(keyed.keys)
+    assert run(world, "shard_1", "SELECT count(*) FROM visits") == [(len(keyed.keys),)]
+    for key in keyed.keys:
+        restore_months(world, "2014-04", key)
+    same(before, oracle.snapshot(world.dsns))
+    with world.archiver() as archiver:
+        assert sorted(holds.release(archiver.databases.master), key=key_order) == sorted(keyed.keys, key=key_order)
+
+
+def test_a_school_is_archived_with_its_month_and_both_come_back(world: World, keyed: Keyed) -> None:
+    before = oracle.snapshot(world.dsns)
+    archive_months(world, date(2014, 6, 5))
+    world.archive(keyed.keys[1])
+    world.restore(keyed.keys[1])
+    restore_months(world, "2014-04")
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_an_archive_is_shown_logged_and_dropped_by_its_key(world: World, keyed: Keyed) -> None:
+    world.archive(*keyed.keys[:2])
+    with world.archiver() as archiver:
+        master = archiver.databases.master
+        record = resolve.one_to_show(archiver.databases, keyed.keys[0], YEAR)
+        assert [entry.tenant_id for entry in audit_log.entries(master, keyed.keys[0])] == [keyed.keys[0]]
+        assert not drop(archiver, record).unreferenced
+        with pytest.raises(UsageError, match="is not archived") as refused:
+            resolve.one_to_show(archiver.databases, keyed.keys[0], YEAR)
+        assert str(keyed.keys[0]) in str(refused.value)
+        assert resolve.one_to_show(archiver.databases, keyed.keys[1], YEAR).tenant_id == keyed.keys[1]
+
+
+def test_the_archives_of_a_school_are_found_by_its_key(world: World, keyed: Keyed) -> None:
+    world.archive(*keyed.keys[:2])
+    with world.archiver() as archiver:
+        table = resolve.table_with_ids(archiver.databases, "school")
+        for key, number in ((keyed.keys[0], 1), (keyed.keys[-1], 1 if len(keyed.keys) == 2 else 0)):
+            found = resolve.holders(archiver.databases, table, key)
+            assert [record.tenant_id for record in found] == [key] * number
+        [of_room] = resolve.holders(archiver.databases, resolve.table_with_ids(archiver.databases, "room"), 21)
+        assert of_room.tenant_id == keyed.keys[1]
+
+
+def test_schools_move_to_another_shard_and_back(world: World, keyed: Keyed) -> None:
+    before = oracle.snapshot(world.dsns)
+    world.move_all("merge", "shard_1", "shard_2", only=keyed.keys[:1])
+    moved = run(world, "master", "SELECT name FROM schools WHERE shard = 'shard_2'")
+    assert moved == [("school 1",)]
+    world.archive(keyed.keys[0])
+    world.restore(keyed.keys[0])
+    assert run(world, "shard_2", "SELECT count(*) FROM notes") == [(4,)]
+    world.move_all("split", "shard_2", "shard_1", only=keyed.keys[:1])
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_two_operators_do_not_work_on_one_school_and_do_on_two(world: World, keyed: Keyed) -> None:
+    with (
+        world.archiver("archive.school one") as first,
+        world.archiver("archive.school other") as other,
+        first.databases.tenant_lock("school", keyed.keys[0], "shard_1"),
+    ):
+        with other.databases.tenant_lock("school", keyed.keys[1], "shard_1"):
+            pass
+        lock = other.databases.tenant_lock("school", keyed.keys[0], "shard_1")
+        with pytest.raises(LockedError, match=r"archive\.school one"), lock:
+            pass
+
+
+def test_a_list_leaves_schools_out_by_the_words_for_their_keys(world: World, keyed: Keyed) -> None:
+    lines = [(number, listed(key)) for number, key in enumerate(keyed.keys[1:], start=1)]
+    chosen = TenantFilter(exclude=exclusion(lines, "list.txt"))
+    with world.archiver() as archiver:
+        live = resolve.all_to_archive(archiver.databases, YEAR, chosen)
+        assert [each.id for each in live] == [keyed.keys[0]]
+        other = TenantFilter(exclude=exclusion([(1, "2013-9999")], "list.txt"))
+        with pytest.raises(Problems) as refused:
+            resolve.all_to_archive(archiver.databases, YEAR, other)
+        assert refused.value.problems == ("The exclusion names school 2013-9999, which does not exist.",)
+
+
+def _left(world: World) -> dict[str, set[object]]:
+    """Return the live rows: the schools' names, and the ids of the others' rows."""
+    read = {
+        "schools": ("master", "SELECT name FROM schools"),
+        "rooms": ("master", "SELECT id FROM rooms"),
+        "users": ("master", "SELECT id FROM users"),
+        "visits": ("shard_1", "SELECT id FROM visits"),
+        "notes": ("shard_1", "SELECT id FROM notes"),
+    }
+    return {name: {row[0] for row in run(world, database, query)} for name, (database, query) in read.items()}
+
+
+def _without(keyed: Keyed, gone: set[int]) -> dict[str, set[object]]:
+    """Return the rows that are live without these schools, by their numbers; the user of all stays to the last."""
+    live = [number for number in range(1, len(keyed.keys) + 1) if number not in gone]
+    visits = [number * 10 + day for number in live for day in (1, 6)]
+    return {
+        "schools": {f"school {number}" for number in live},
+        "rooms": {number * 10 + room for number in live for room in (1, 2)},
+        "users": {0, *live} if live else set(),
+        "visits": {*visits},
+        "notes": {visit * 10 + place for visit in visits for place in (1, 2)},
+    }
 
 
 def _lines(rows: CopyRows) -> list[bytes]:
