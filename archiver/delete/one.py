@@ -28,7 +28,8 @@ from archiver.postgres.selection import SelectedRows
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
 from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED
-from archiver.records.state import State
+from archiver.records.settlement import Settlement, seen, settlement
+from archiver.records.state import Kind, State
 from archiver.store.standing import MissingObjectError
 from archiver.verify.verify import Verified
 from errors import CutoverError
@@ -82,8 +83,13 @@ def delete_tenant(
 def _step_back(placement: Placement, record: Record, state: State) -> None:
     """Set the record back to a state if the shard did not commit; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
-        if markers.read(placement.shard_session, record, DELETED) is None:
+        if _settlement(placement, record) is Settlement.STEP_BACK:
             archive_record.step_back(placement.master, record, state)
+
+
+def _settlement(placement: Placement, record: Record) -> Settlement:
+    """Return how an interrupted deletion is settled, as the shard's markers say."""
+    return settlement(Kind.TENANT, record.state, seen(markers.acts(placement.shard_session, record)))
 
 
 def _prove_and_delete(
@@ -110,10 +116,10 @@ def _prove_and_delete(
 def resume(
     placement: Placement, model: Model, record: Record, work: Path, stored: Stored, *, accept_orphans: bool = False
 ) -> Deletion | None:
-    """Complete a deletion that was interrupted after the shard committed; return None if the shard is unchanged."""
-    begun = markers.read(placement.shard_session, record, DELETED)
-    if begun is None or placement.shard_session is None:
+    """Complete a deletion that was interrupted after the shard committed; return None if the shard holds the rows."""
+    if placement.shard_session is None or _settlement(placement, record) is not Settlement.FINISH:
         return None
+    begun = markers.read(placement.shard_session, record, DELETED) or {}
     locks = RowLocks(
         placement=placement,
         model=model,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from archiver.catalog.activity_rules import Rules
 from archiver.delete.batches import close
 from archiver.postgres.databases import Databases, Placement
-from archiver.records import month_record, slice_record
-from archiver.records.state import State
+from archiver.records import markers, month_record, slice_record
+from archiver.records.settlement import Settlement, seen, settlement
+from archiver.records.state import Kind
 from inventory.keys import Key
 
 
@@ -16,8 +17,10 @@ def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
     Raises LockedError if another session is working on one of its tenants.
     """
     for month in month_record.interrupted(placement.master, placement.shard):
-        if month.state is State.DELETING:
-            for tenant_slice in slice_record.pending(placement.master, month):
+        acts = markers.acts(placement.sessions[rules.database], month)
+        for tenant_slice in slice_record.pending(placement.master, month):
+            trace = seen(acts & {tenant_slice.deletion_act, tenant_slice.restore_act})
+            if settlement(Kind.MONTH, month.state, trace) is Settlement.FINISH:
                 with databases.tenant_lock(rules.model.tenant.noun, tenant_slice.tenant_id, placement.shard):
                     close(placement, rules, tenant_slice)
         month_record.archived(placement.master, month)

@@ -85,7 +85,19 @@ def read_all(session: Session, records: Sequence[Record], act: str) -> dict[Key,
     return {tenant_ids[number]: content for number, content in rows}
 
 
-def acts(session: Session | None, record: Record) -> set[str]:
+def acts_of_all(session: Session, records: Sequence[Record]) -> dict[int, set[str]]:
+    """Return the acts for which records have markers, by the record's id; records without any are left out."""
+    rows = session.rows(
+        "SELECT w.record_id, array_agg(m.act) FROM archiver.markers m"
+        " JOIN unnest(%s::bigint[], %s::timestamptz[]) w (record_id, started_at)"
+        " ON m.record_id = w.record_id AND m.started_at IN (w.started_at, 'epoch') GROUP BY 1",
+        ([record.id for record in records], [record.started_at for record in records]),
+        doing="looking for markers",
+    )
+    return {record_id: set(acts) for record_id, acts in rows}
+
+
+def acts(session: Session | None, record: Marked) -> set[str]:
     """Return the acts for which a record has markers."""
     if session is None:
         return set()

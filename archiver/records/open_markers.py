@@ -15,7 +15,8 @@ from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.records import ledger
 from archiver.records.markers import DELETED
-from archiver.records.state import State
+from archiver.records.settlement import finished_from
+from archiver.records.state import Kind
 from inventory.keys import Key, key_of_text
 
 _Entry = tuple[int, Key, str, dict[str, Any]]  # of the log: record, tenant, act and details
@@ -145,7 +146,7 @@ def _slice_key(act: str) -> Key:
     return key_of_text(act.removeprefix("slice ").removesuffix(" went"))
 
 
-_EARLIER = [State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value]
+_EARLIER = [state.value for state in finished_from(Kind.TENANT)]  # and of a month the same
 _CLOSING = {DELETED: ("restore", "drop"), "slice": ("restore activity",)}  # acts of the log, by a marker's first word
 _UNCLOSED = """
 SELECT m.record_id, m.started_at, m.act, m.at FROM archiver.markers m

@@ -21,7 +21,7 @@ from archiver.records.placement_history import Relocation, placement_history
 from archiver.records.state import State
 from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
-from archiver.reshard.settle import Ended, end, withdraw
+from archiver.reshard.settle import Ended, settle_move
 from archiver.runs.context import Archiver
 from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.settle import settle as settle_markers
@@ -221,9 +221,7 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Ended | None:
     for left in move_record.interrupted(archiver.databases.master, [tenant.id]):
         if left.in_two_shards and left.route != route:
             move_record.refuse_half_moved(archiver.databases.master, archiver.model.tenant.noun, [tenant.id])
-        if left.state is State.SWITCHED:
-            return end(archiver, left)
-        if ended := withdraw(archiver, left):
+        if ended := settle_move(archiver, left):
             return ended
     return None
 

@@ -32,7 +32,7 @@ from archiver.records.move_record import Move, Route
 from archiver.records.placement_history import regions
 from archiver.records.state import State
 from archiver.reshard.id_ranges import reserved, uncovered
-from archiver.reshard.settle import Ended, end, marker_content, remember, switch, withdraw
+from archiver.reshard.settle import Ended, end, marker_content, remember, settle_move, switch
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver, new_location, opened, pack
 from archiver.verify.verify import verify
@@ -238,4 +238,4 @@ def _step_back(archiver: Archiver, planned: Move) -> None:
     with suppress(CutoverError):
         for left in move_record.interrupted(archiver.databases.master, [planned.tenant_id]):
             if left.state is not State.SWITCHED:
-                withdraw(archiver, left)
+                settle_move(archiver, left)

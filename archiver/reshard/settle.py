@@ -21,6 +21,8 @@ from archiver.records import audit_log, markers, move_record, shard_keys
 from archiver.records.id_offsets import Offsets
 from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move
+from archiver.records.settlement import Seen, Settlement, seen, settlement
+from archiver.records.state import Kind, State
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver
 from errors import RefusedError
@@ -48,15 +50,20 @@ class _Side:
         return not counts(self.rows)
 
 
-def withdraw(archiver: Archiver, left: Move) -> Ended | None:
-    """Withdraw a move that master does not name as switched; if only the target holds the rows, end it. Return it then.
+def settle_move(archiver: Archiver, left: Move) -> Ended | None:
+    """Withdraw an interrupted move, or end it: as its markers say, or the rows where these leave it open.
 
-    The copy in the target is deleted only while the source is seen to hold the rows, locked and compared. Raises
-    RefusedError, which names the archive, if neither shard holds them as they were read.
+    The copy in the target is deleted only while the source is seen to hold the rows, locked and compared. Return the
+    move if it was ended. Raises RefusedError, which names the archive, if neither shard holds the rows as they were
+    read.
     """
-    if not left.members:
-        _refuse_marked(archiver, left)
-    elif not _taken_back(archiver, left):
+    trace = _trace(archiver, left)
+    act = settlement(Kind.MOVE, left.state, trace)
+    if act is Settlement.REFUSE:
+        raise _forgotten(archiver, left, trace)
+    if left.state is State.SWITCHED:
+        return end(archiver, left)
+    if left.members and act is Settlement.COMPARE and not _taken_back(archiver, left):
         return end(archiver, left)
     move_record.withdrawn(archiver.databases.master, left)
     return None
@@ -215,15 +222,20 @@ def _both(archiver: Archiver, move: Move) -> tuple[ShardRows, ShardRows]:
     return source, source.on(archiver.databases.placement(move.target))
 
 
-def _refuse_marked(archiver: Archiver, left: Move) -> None:
-    """Raise RefusedError if a shard shows that a move took place of which master does not even know the rows."""
-    for shard, act in ((left.target, MOVED_IN), (left.source, MOVED_OUT)):
-        if markers.read(archiver.databases.session(shard), left, act) is not None:
-            raise RefusedError(
-                f"{shard} shows that {_who(archiver, left)} {act.replace('moved', 'was moved')}, and master has no "
-                f"record of it: master was set back. {left.location} holds the rows. Nothing was changed.",
-                hint="Restore master from a later backup.",
-            )
+def _trace(archiver: Archiver, left: Move) -> Seen:
+    """Return the trace that a move left on its shards."""
+    sessions = (archiver.databases.session(shard) for shard in (left.target, left.source))
+    return seen({act for session in sessions for act in markers.acts(session, left)})
+
+
+def _forgotten(archiver: Archiver, left: Move, trace: Seen) -> RefusedError:
+    """Return the error for a move that took place, and of which master does not even know the rows."""
+    shard, moved = (left.source, "moved out") if trace is Seen.MOVED_OUT else (left.target, "moved in")
+    return RefusedError(
+        f"{shard} shows that {_who(archiver, left)} was {moved}, and master has no record of it: "
+        f"master was set back. {left.location} holds the rows. Nothing was changed.",
+        hint="Restore master from a later backup.",
+    )
 
 
 def _refuse_lost_target(archiver: Archiver, switched: Move, target: ShardRows) -> None:

@@ -25,7 +25,8 @@ from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
-from archiver.records.state import State
+from archiver.records.settlement import Settlement, seen, settlement
+from archiver.records.state import Kind, State
 from archiver.runs.archive import archive
 from archiver.runs.bulk_progress import expected, reporting_progress
 from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
@@ -141,11 +142,20 @@ def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], lis
                 fresh.append(tenant)
             else:
                 deleting.append(half_way)
-    marked = _markers(run, deleting)
-    unstarted = [record for record in deleting if record.tenant_id not in marked]
+    to_finish, unstarted = _by_settlement(run, deleting)
     record_states.step_back(master, unstarted)
-    begun = [record for record in deleting if record.tenant_id in marked]
-    return begun, [*fresh, *(run.tenants[record.tenant_id] for record in unstarted)]
+    return to_finish, [*fresh, *(run.tenants[record.tenant_id] for record in unstarted)]
+
+
+def _by_settlement(run: _Run, deleting: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Return the interrupted deletions to finish, and those of which nothing was committed, as the markers say."""
+    acts: dict[int, set[str]] = {}
+    if run.archiver.model.tenant.shard is not None:
+        for shard, group in by_shard(deleting):
+            acts |= markers.acts_of_all(run.archiver.databases.session(shard), group)
+    settled = [(record, settlement(Kind.TENANT, record.state, seen(acts.get(record.id, ())))) for record in deleting]
+    to_finish = [record for record, act in settled if act is Settlement.FINISH]
+    return to_finish, [record for record, act in settled if act is Settlement.STEP_BACK]
 
 
 def _markers(run: _Run, records: Iterable[Record]) -> dict[Key, dict[str, Any]]:
@@ -282,9 +292,9 @@ def _bulk_failed(run: _Run, records: Sequence[Record], error: CutoverError) -> N
 def _step_back(run: _Run, records: Sequence[Record]) -> None:
     """Mark tenants as live if nothing was committed; if that can't be determined, the next run settles it."""
     with suppress(CutoverError):
-        shard_markers = _markers(run, records)
-        live = [record for record in records if record.tenant_id not in shard_markers]
-        record_states.step_back(run.archiver.databases.master, live)
+        master = run.archiver.databases.master
+        _, live = _by_settlement(run, archive_record.of_ids(master, [record.id for record in records]))
+        record_states.step_back(master, live)
         missing = missing_objects(run.archiver.bucket, live)
         without = [record for record in live if record.location in missing]
         record_states.move(run.archiver.databases.master, without, State.EXTRACTING)

@@ -107,6 +107,7 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
 
     Raises UsageError if there is no such purge or it was restored, DamagedError if the archive is not what was stored.
     """
+    settle(archiver, archiver.databases.shards)
     record = _purged(archiver, number)
     group, master = group_of(archiver.databases, record.ids), archiver.databases.master
     with work_folder(archiver.work) as work, opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:

@@ -38,8 +38,9 @@ from archiver.records import (
 from archiver.records.archive_record import Record
 from archiver.records.placement_history import Relocations, shard_of, shards_of
 from archiver.records.retained_rows import RetainedRow
+from archiver.records.settlement import Seen, Settlement, settlement
 from archiver.records.slice_record import Slice
-from archiver.records.state import State
+from archiver.records.state import Kind, State
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
 from archiver.runs.each import Done, Outcome, for_each
@@ -186,7 +187,8 @@ def _begin(placement: Placement, record: Record, only: Part | None) -> Record:
 def _step_back(placement: Placement, record: Record) -> None:
     """Mark the tenant as archived if nothing was committed; if that can't be determined, a rerun settles it."""
     with suppress(CutoverError):
-        if not _pending(placement, record):
+        trace = Seen.RESTORED if _pending(placement, record) else Seen.NOTHING
+        if settlement(Kind.TENANT, State.RESTORING, trace) is Settlement.STEP_BACK:
             archive_record.step_back(placement.master, replace(record, state=State.RESTORING), State.ARCHIVED)
 
 

@@ -186,7 +186,7 @@ def test_a_trigger_that_writes_elsewhere_stops_the_rest_of_an_interrupted_move(
         fenced = merging(bare, tmp_path)
         with monkeypatch.context() as patched:
             patched.setattr(Session, "commit", failing)
-            patched.setattr(move, "withdraw", lambda *words: None)  # its process is gone
+            patched.setattr(move, "settle_move", lambda *words: None)  # its process is gone
             with pytest.raises(CutoverError, match="killed"):
                 fenced.move_all("merge", HERE, "shard_1")
         run(fenced, database, WITNESS)

@@ -204,6 +204,26 @@ def test_a_trigger_that_swallows_rows_stops_a_restore(
     assert state(world, 13) is State.ARCHIVED
 
 
+def test_what_master_does_not_record_is_deleted_nowhere(world: World) -> None:
+    before = oracle.snapshot(world.dsns)
+    with world.archiver():
+        pass  # makes the log
+    with sql(world, "master") as cursor:
+        cursor.execute("ALTER TABLE archiver.log ADD CHECK (act <> 'archive') NOT VALID")
+
+    with pytest.raises(DatabaseError, match=r"check constraint|check violation"):
+        world.archive(13)
+
+    same(before, oracle.snapshot(world.dsns))
+    assert state(world, 13) is State.VERIFIED
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT shard FROM schools WHERE id = 13")
+        [(shard,)] = cursor.fetchall()
+    with sql(world, shard) as cursor:
+        cursor.execute("SELECT count(*) FROM archiver.markers")
+        assert cursor.fetchall() == [(0,)]
+
+
 def test_a_triggers_own_message_is_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(

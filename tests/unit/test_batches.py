@@ -168,20 +168,29 @@ def test_a_slice_is_closed_as_its_marker_says(
     assert acts == written
 
 
-def test_only_slices_of_a_month_whose_deletion_had_begun_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_slices_of_which_a_marker_shows_a_deletion_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     months = [SimpleNamespace(state=state, name=state.value) for state in (State.VERIFIED, State.DELETING)]
     closed: list[str] = []
     answers: dict[str, Any] = {
         "records.month_record.interrupted": lambda *_: months,
         "records.month_record.archived": lambda *_: None,
-        "records.slice_record.pending": lambda master, month: [SimpleNamespace(tenant_id=1, name=month.name)],
+        "records.markers.acts": lambda session, month: {"slice 1 went", "slice 2 went", "slice 2 restored"},
+        "records.slice_record.pending": lambda master, month: [
+            SimpleNamespace(
+                tenant_id=number,
+                name=f"{number} {month.name}",
+                deletion_act=f"slice {number} went",
+                restore_act=f"slice {number} restored",
+            )
+            for number in (1, 2, 3)
+        ],
         "delete.settle_month.close": lambda placement, rules, tenant_slice: closed.append(tenant_slice.name),
     }
     for name, answer in answers.items():
         monkeypatch.setattr(f"archiver.{name}", answer)
     locks: Any = SimpleNamespace(tenant_lock=lambda *_: nullcontext())
-    settle_month.settle(locks, RULES, cast(Any, SimpleNamespace(master=None, shard="shard_1")))
-    assert closed == ["deleting"]
+    settle_month.settle(locks, RULES, cast(Any, SimpleNamespace(master=None, shard="shard_1", sessions={SHARD: None})))
+    assert closed == ["1 verified", "1 deleting", "2 deleting"]
 
 
 class Clock:

@@ -106,7 +106,7 @@ def test_a_failed_move_is_withdrawn_unless_master_names_the_target(monkeypatch: 
     moves = [SimpleNamespace(state=state) for state in states]
     withdrawn: list[State] = []
     monkeypatch.setattr("archiver.records.move_record.interrupted", lambda *_: moves)
-    monkeypatch.setattr(move, "withdraw", lambda archiver, left: withdrawn.append(left.state))
+    monkeypatch.setattr(move, "settle_move", lambda archiver, left: withdrawn.append(left.state))
     move._step_back(at_work(), cast(Any, SimpleNamespace(tenant_id=13)))
     assert withdrawn == [State.PLANNED]
 
@@ -122,12 +122,15 @@ def test_a_failed_move_is_withdrawn_unless_master_names_the_target(monkeypatch: 
 def test_a_move_of_which_master_knows_no_rows_is_refused_if_it_took_place(
     monkeypatch: pytest.MonkeyPatch, marked: tuple[str, ...], sentence: str
 ) -> None:
-    monkeypatch.setattr(
-        "archiver.records.markers.read", lambda shard, move, act: {} if (shard, act) == marked else None
+    withdrawn: list[Any] = []
+    monkeypatch.setattr("archiver.records.markers.acts", lambda shard, move: {marked[1]} if shard in marked else set())
+    monkeypatch.setattr("archiver.records.move_record.withdrawn", lambda master, left: withdrawn.append(left))
+    left: Any = SimpleNamespace(
+        state=State.PLANNED, source="shard_1", target="shard_2", tenant_id=13, location="s3://a/13", members={}
     )
-    left: Any = SimpleNamespace(source="shard_1", target="shard_2", tenant_id=13, location="s3://a/13")
     with refuses(sentence):
-        settle._refuse_marked(at_work(), left)
+        settle.settle_move(at_work(), left)
+    assert withdrawn == ([] if sentence else [left])
 
 
 @pytest.mark.parametrize(

@@ -228,16 +228,22 @@ def test_what_this_nights_run_has_verified_is_not_archived_again(
     assert record_states.ready(session(), [1], request) == ([earlier] if ready else [])
 
 
-@pytest.mark.parametrize("content", [None, {}])
-def test_a_record_steps_back_only_if_the_shard_did_not_commit(monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
+@pytest.mark.parametrize(
+    ("acts", "live"),
+    [(set(), True), ({"deleted"}, False), ({"deleted", "restored"}, True), ({"deleted", "restored a 4"}, False)],
+)
+def test_a_record_steps_back_only_if_the_shard_did_not_commit(
+    monkeypatch: pytest.MonkeyPatch, acts: set[str], live: bool
+) -> None:
     states: list[State] = []
-    monkeypatch.setattr("archiver.records.markers.read", lambda *_: content)
+    monkeypatch.setattr("archiver.records.markers.acts", lambda *_: acts)
     monkeypatch.setattr("archiver.records.archive_record.step_back", lambda *args: states.append(args[-1]))
-    placement: Any = SimpleNamespace(master=None, shard_session=None)
-    one._step_back(placement, record(1), State.VERIFIED)
-    assert states == ([State.VERIFIED] if content is None else [])
-    if content is None:
-        assert one.resume(placement, MODEL, record(1), cast(Any, None), cast(Any, None)) is None
+    placement: Any = SimpleNamespace(master=None, shard_session="the shard")
+    deleting = record(1, state=State.DELETING)
+    one._step_back(placement, deleting, State.VERIFIED)
+    assert states == ([State.VERIFIED] if live else [])
+    if live:
+        assert one.resume(placement, MODEL, deleting, cast(Any, None), cast(Any, None)) is None
 
 
 def test_the_index_has_the_whole_numbers_of_master() -> None:
