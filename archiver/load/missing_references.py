@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, Model, TableName
@@ -41,12 +41,19 @@ class MissingReference:
 
 
 def missing_references(
-    session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model
+    session: Session,
+    staged: Mapping[str, Staged],
+    schema: Schema,
+    model: Model,
+    others: Sequence[Mapping[str, Staged]] = (),
 ) -> list[MissingReference]:
-    """Return every reference of missing rows that leads nowhere, by foreign key or name, within one database."""
+    """Return every reference of missing rows that leads nowhere, by foreign key or name, within one database.
+
+    `others` are staged tables of other archives that are loaded with these.
+    """
     missing = []
     for reference in _references(session, staged, schema, model):
-        query = _without_target(reference, staged)
+        query = _without_target(reference, staged, others)
         rows = session.rows(query, doing=f"following {reference}")
         if rows:
             missing.append(MissingReference(reference=reference, keys=tuple(row[0] for row in rows)))
@@ -90,17 +97,18 @@ def _alike(first: str, second: str) -> bool:
     return first == second or (first in integers and second in integers)
 
 
-def _without_target(reference: RowReference, staged: Mapping[str, Staged]) -> Composable:
+def _without_target(
+    reference: RowReference, staged: Mapping[str, Staged], others: Sequence[Mapping[str, Staged]]
+) -> Composable:
     """SQL: the keys of missing rows for which there is neither a live nor a staged row."""
     staged_table, pairs = staged[reference.table.table], zip(reference.columns, reference.target_columns, strict=True)
     match = SQL(" AND ").join(
         SQL("t.{} = s.{}").format(Identifier(target_column), Identifier(column)) for column, target_column in pairs
     )
     absent = SQL("NOT EXISTS (SELECT 1 FROM {} t WHERE {})")
-    staged_target = staged.get(reference.target)
+    targets = [tables[reference.target] for tables in (staged, *others) if reference.target in tables]
     relations: list[Composable] = [identifier(reference.target)]
-    if staged_target and staged_target.column_names.issuperset(reference.target_columns):
-        relations.append(staged_target.relation)
+    relations += [each.relation for each in targets if each.column_names.issuperset(reference.target_columns)]
     conditions = [
         *(SQL("s.{} IS NOT NULL").format(Identifier(column)) for column in reference.columns),
         *(absent.format(relation, match) for relation in relations),

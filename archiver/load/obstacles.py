@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archiver.completeness.recheck import unknown
 from archiver.load.forbidden_rows import ForbiddenRows, forbidden_rows
@@ -50,29 +50,71 @@ def compare_with_live(incoming: IncomingArchive, retained: Collection[str] | Non
     `retained` are the archived tables of which rows stayed live: no row of the others can be, shared ones aside, so a
     live row with the primary key of one is in its way. None: rows of any table may be live.
     """
-    tables: dict[str, Loaded] = {}
-    keys: list[UniqueConflict] = []
-    references: list[MissingReference] = []
-    forbidden: list[ForbiddenRows | str] = []
-    sequences: list[RefusedError] = []
-    for database, mapping in incoming.mappings.items():
+    return compare_together([(incoming, retained)])[0]
+
+
+def compare_together(archives: Sequence[tuple[IncomingArchive, Collection[str] | None]]) -> list[LiveComparison]:
+    """Compare archives that are loaded together, each as `compare_with_live` does: rows may refer to one another's."""
+    compared = [_Comparing() for _ in archives]
+    databases = dict.fromkeys(database for incoming, _ in archives for database in incoming.mappings)
+    for database in databases:
+        with archives[0][0].placement.sessions[database].rolled_back():
+            staged = _staged_together([incoming for incoming, _ in archives], database)
+            for number, (incoming, retained) in enumerate(archives):
+                if database in incoming.mappings:
+                    others = [*staged[:number], *staged[number + 1 :]]
+                    compared[number].add(incoming, database, staged[number], retained, others)
+    return [each.comparison for each in compared]
+
+
+def _staged_together(archives: Sequence[IncomingArchive], database: str) -> list[dict[str, Staged]]:
+    """Stage the tables of a database of each archive; none of one that lacks it."""
+    staged: list[dict[str, Staged]] = []
+    for each in archives:
+        tables = each.mappings[database].tables if database in each.mappings else ()
+        session, first = each.placement.sessions[database], sum(map(len, staged))
+        staged.append(stage_rows(session, tables, each.model, each.archive, first))
+    return staged
+
+
+@dataclass(kw_only=True)
+class _Comparing:
+    """The comparison of an archive, database by database."""
+
+    tables: dict[str, Loaded] = field(default_factory=dict)
+    taken: list[UniqueConflict] = field(default_factory=list)
+    missing: list[MissingReference] = field(default_factory=list)
+    forbidden: list[ForbiddenRows | str] = field(default_factory=list)
+    sequences: list[RefusedError] = field(default_factory=list)
+
+    @property
+    def comparison(self) -> LiveComparison:
+        """All of it."""
+        return LiveComparison(
+            tables=self.tables,
+            taken=tuple(self.taken),
+            missing=tuple(self.missing),
+            forbidden=tuple(self.forbidden),
+            sequences=tuple(self.sequences),
+        )
+
+    def add(
+        self,
+        incoming: IncomingArchive,
+        database: str,
+        staged: dict[str, Staged],
+        retained: Collection[str] | None,
+        others: Sequence[Mapping[str, Staged]],
+    ) -> None:
+        """Add what comparing one database finds; `others` are the tables of the archives that are loaded with it."""
         session, schema = incoming.placement.sessions[database], incoming.placement.schemas[database]
-        with session.rolled_back():
-            staged = stage_rows(session, mapping.tables, incoming.model, incoming.archive)
-            tables |= lost_tables(incoming, database)
-            tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
-            unshared = [] if retained is None else _unshared(incoming, database, retained)
-            keys += unique_conflicts(session, staged, unshared)
-            references += missing_references(session, staged, schema, incoming.model)
-            forbidden += (*forbidden_rows(session, staged), *unknown(session, incoming.model, database))
-            sequences += too_low_for_rows(session, staged.values())
-    return LiveComparison(
-        tables=tables,
-        taken=tuple(keys),
-        missing=tuple(references),
-        forbidden=tuple(forbidden),
-        sequences=tuple(sequences),
-    )
+        self.tables |= lost_tables(incoming, database)
+        self.tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
+        unshared = [] if retained is None else _unshared(incoming, database, retained)
+        self.taken += unique_conflicts(session, staged, unshared)
+        self.missing += missing_references(session, staged, schema, incoming.model, others)
+        self.forbidden += (*forbidden_rows(session, staged), *unknown(session, incoming.model, database))
+        self.sequences += too_low_for_rows(session, staged.values())
 
 
 @contextmanager
@@ -94,7 +136,8 @@ def refused_by_rows(subject: str, hint: str, archives: Iterable[IncomingArchive]
 
 
 def _refusals(archives: Iterable[IncomingArchive], retained: Collection[str] | None) -> list[Refusal]:
-    return [refusal for archive in archives for refusal in compare_with_live(archive, retained).refusals]
+    comparisons = compare_together([(archive, retained) for archive in archives])
+    return [refusal for comparison in comparisons for refusal in comparison.refusals]
 
 
 def _unshared(incoming: IncomingArchive, database: str, retained: Collection[str]) -> list[str]:

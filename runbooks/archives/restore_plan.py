@@ -9,7 +9,7 @@ from invoke.exceptions import Exit
 from archiver.load.obstacles import LiveComparison
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.records import resolve
-from archiver.runs.restore_plan import RestorePlan
+from archiver.runs.restore_plan import MonthPlan, RestorePlan
 from archiver.runs.restore_plan import plan as look_ahead
 from archiver.runs.setup import archiver as open_archiver
 from errors import ExitCode
@@ -50,7 +50,17 @@ def plan_lines(noun: str, plan: RestorePlan) -> Iterator[str]:
         yield from (f"  {problem}" for problem in plan.problems)
     if plan.comparison.tables:
         yield from _rows_lines(plan.comparison)
+    for month in plan.months:
+        yield from _month_lines(month)
     yield "It would be REFUSED." if plan.refused else "It can be restored."
+
+
+def _month_lines(month: MonthPlan) -> Iterator[str]:
+    yield f"month {month.slice.month.month}, {month.slice.deleted_rows:,} rows in {month.slice.month.location}"
+    if month.error:
+        yield f"  refused: {month.error}"
+        yield from (f"  hint: {hint}" for hint in [month.error.hint] if hint)
+    yield from (f"  {line}" for line in _rows_lines(month.comparison) if month.comparison.tables)
 
 
 def _mapping_lines(database: str, mapping: SchemaMapping) -> Iterator[str]:

@@ -12,6 +12,7 @@ from archiver.records import audit_log
 from archiver.store.bucket import Bucket, StorageError, file_digests
 from errors import CutoverError, DamagedError, Problems
 from rehearsal.seed_plan import SCHOOL
+from runbooks.archives.restore_plan import plan_lines
 from tests import oracle
 from tests.months import archive_months, restore_months
 from tests.oracle import Snapshot
@@ -107,6 +108,29 @@ def test_all_but_the_lost_month_comes_back_and_that_month_once_its_object_is_the
     restore_months(world, "2013-10")
 
     same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_plan_shows_each_month_with_its_rows_and_what_is_in_the_way(world: World) -> None:
+    bucket = Bucket(world.environment.store)
+    for day in (EARLIER, LATER):
+        archive_months(world, day)
+    world.archive(SCHOOL)
+    archived, plan = oracle.snapshot(world.dsns), world.plan(SCHOOL)
+    assert [month.slice.month.month for month in plan.months] == ["2014-07", "2013-10"]
+    for month in plan.months:  # the parents of its rows are in the archive, or in the other month
+        assert not month.refused
+        assert sum(table.inserted for table in month.comparison.tables.values()) == month.slice.deleted_rows > 0
+    key = key_of(world, bucket, "2013-10")
+    bucket.delete(key)
+
+    plan = world.plan(SCHOOL)
+
+    assert [month.refused for month in plan.months] == [False, True]
+    lines = "\n".join(plan_lines("school", plan))
+    assert f"month 2013-10, {plan.months[1].slice.deleted_rows:,} rows in {bucket.location(key)}" in lines
+    assert "--without-month=2013-10" in lines
+    assert lines.endswith("It would be REFUSED.")
+    same(archived, oracle.snapshot(world.dsns))
 
 
 def test_a_school_that_is_archived_again_keeps_its_lost_month(world: World, tmp_path: Path) -> None:

@@ -203,6 +203,6 @@ def test_the_complete_archive_is_no_part(tmp_path: Path) -> None:
 def test_rows_that_a_constraint_rejects_are_named(
     monkeypatch: pytest.MonkeyPatch, error: DatabaseError, refusals: list[str], expected: str
 ) -> None:
-    monkeypatch.setattr(obstacles, "compare_with_live", lambda *_, **__: SimpleNamespace(refusals=refusals))
+    monkeypatch.setattr(obstacles, "compare_together", lambda archives: [SimpleNamespace(refusals=refusals)])
     with pytest.raises(Exception, match=expected), refused_by_rows("Restoring", "", [cast(Any, None)]):
         raise error
