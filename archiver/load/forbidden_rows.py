@@ -66,7 +66,7 @@ SELECT c.relname, k.conname, pg_get_expr(k.conbin, k.conrelid),
 # Of a partitioned table: what each partition that has rows of its own takes; NULL stands for everything.
 _PARTITIONS = """
 SELECT c.relname, array(SELECT coalesce(pg_get_partition_constraintdef(p.relid), 'true')
-                          FROM pg_partition_tree(c.oid) p WHERE p.isleaf AND p.relid <> c.oid)
+                          FROM pg_partition_tree(c.oid) p WHERE p.isleaf)
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind = 'p'

@@ -241,6 +241,11 @@ CREATE TABLE rooms (id integer PRIMARY KEY, school_id integer REFERENCES schools
     at int4range);
 INSERT INTO rooms VALUES (1, 1, 'Red', 1, '[1,5)'), (2, 1, 'red', 2, '[2,6)'), (3, 2, 'blue', 9, '[7,9)');
 """
+PARTITIONED = """
+ALTER TABLE rooms RENAME TO before;
+CREATE TABLE rooms (LIKE before INCLUDING ALL, FOREIGN KEY (school_id) REFERENCES schools) PARTITION BY LIST (id);
+DROP TABLE before;
+"""
 # What comes while school 1 is away, and what is said of it.
 LATER = {
     "an index over an expression": (
@@ -260,6 +265,11 @@ LATER = {
         "ALTER TABLE rooms ADD CONSTRAINT low CHECK (level < 2 OR name LIKE 'b%') NOT VALID",
         "the constraint low forbids rows: archived 2",
     ),
+    "a partition for some rows only": (
+        f"{PARTITIONED} CREATE TABLE first_room PARTITION OF rooms FOR VALUES IN (1)",
+        "there is no partition for rows: archived 2",
+    ),
+    "a table that has no partition yet": (PARTITIONED, "there is no partition for rows: archived 1, 2"),
 }
 
 

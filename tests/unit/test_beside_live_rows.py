@@ -10,6 +10,7 @@ import pytest
 
 from archiver.catalog.model import MASTER, TableName, resolve
 from archiver.load import load, obstacles
+from archiver.load.forbidden_rows import forbidden_rows
 from archiver.load.load import IncomingArchive, LiveNeighbors
 from archiver.load.obstacles import compare_with_live
 from archiver.load.staged import Staged
@@ -88,6 +89,34 @@ def test_a_live_row_with_the_key_of_an_archived_one_is_in_its_way_where_none_sta
     incoming = IncomingArchive(placement=placement, model=MODEL, archive=archive, mappings=mappings)
     compare_with_live(incoming, retained)
     assert compared == [complete]
+
+
+@pytest.mark.parametrize(
+    ("partitions", "condition"),
+    [
+        (["(id < 9)", "true"], "SQL('(id < 9)'), SQL(')')"),
+        ([], "SQL('false')"),  # a table without partitions takes no row
+    ],
+)
+def test_rows_without_a_partition_are_forbidden_and_rows_that_a_check_rejects(
+    partitions: list[str], condition: str
+) -> None:
+    trying = "trying the rows of rooms"
+    answers: Any = {
+        "reading the constraints": [
+            ("rooms", "named", "(name <> '')", ["name"]),
+            ("rooms", "old", "(size > 0)", ["size"]),  # of a column that the archive lacks
+        ],
+        "reading the partitions": [("rooms", partitions)],
+        trying: [("7",)],
+    }
+    server: Any = session(answers)
+    named, lost = forbidden_rows(server, {"rooms": staged()})
+    assert str(named) == "master.rooms: the constraint named forbids rows: archived 7"
+    assert str(lost) == "master.rooms: there is no partition for rows: archived 7"
+    assert condition in [text for doing, text in server.texts if doing == trying][1]
+    answers[trying] = []
+    assert forbidden_rows(server, {"rooms": staged()}) == []
 
 
 @pytest.mark.parametrize(("complete", "but_live_ones"), [((), True), (("rooms",), False), (("desks",), True)])

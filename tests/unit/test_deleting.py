@@ -223,13 +223,16 @@ def test_rows_that_could_not_come_back_are_not_deleted_unless_accepted() -> None
         "reading the foreign keys": [("rooms", "k", ["owner_id"], "public", "owners", ["id"])],
         "following k": [(3,)],
     }
+    server = Answering(answers)
     placement: Any = SimpleNamespace(
-        sessions={SHARD: session(answers)}, schemas={SHARD: Schema(tables=database(rooms="id").tables, types={})}
+        sessions={SHARD: server}, schemas={SHARD: Schema(tables=database(rooms="id").tables, types={})}
     )
-    rows = {ROOMS: SelectedRows(identity=("id",), columns=("id",), rows=[(1,)])}
+    one, none = (SelectedRows(identity=("id",), columns=("id",), rows=rows) for rows in ([(1,)], []))
+    rows = {ROOMS: one, TableName(SHARD, "desks"): none, TableName(MASTER, "schools"): one}
     assert returnable.orphans(placement, SHARD, rows, accepted=True) == {"rooms.k": 3}
     with pytest.raises(RefusedError, match=r"would not take them back: rooms\.k \(3\)"):
         returnable.orphans(placement, SHARD, rows, accepted=False)
+    assert [args[1] for doing, args in server.asked if doing == "reading the foreign keys"] == [["rooms"]] * 2
 
 
 def test_only_tables_that_lose_rows_are_asked_for_rows_that_could_not_come_back() -> None:

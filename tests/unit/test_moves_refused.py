@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from archiver.catalog.model import MASTER, SHARD, Link, TableName
 from archiver.postgres.selection import SelectedRows, Selection
 from archiver.records.move_record import Route
 from archiver.records.state import State
-from archiver.reshard import move, settle
+from archiver.reshard import move, preview, settle
 from errors import RefusedError
 from tests.answering import SCHOOLS, master_of
 
@@ -74,6 +75,31 @@ def test_a_move_that_would_leave_a_row_on_both_shards_is_refused(
     with refuses(sentence):
         for refusal in move.refusals(at_work(needs=needs), route, ROUTE):
             raise refusal
+
+
+def test_nothing_is_written_of_a_move_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[str] = []
+    monkeypatch.setattr(move, "_check_shard", lambda *_: None)
+    monkeypatch.setattr(move, "route_of", lambda *_: None)
+    monkeypatch.setattr(move, "refusals", lambda *_: iter([RefusedError("Rows are there."), RefusedError("Another.")]))
+    monkeypatch.setattr("archiver.records.move_record.plan", lambda *_: planned.append("planned"))
+    monkeypatch.setattr(move, "new_location", lambda *_: "")
+    with refuses("Rows are there"):
+        move.move(at_work(), cast(Any, SimpleNamespace(id=13)), ROUTE, 2013, cast(Any, None))
+    assert planned == []
+
+
+@pytest.mark.parametrize(
+    ("in_two_shards", "route", "blocked"),
+    [(True, ROUTE, False), (True, replace(ROUTE, verb="split"), True), (False, replace(ROUTE, verb="split"), False)],
+)
+def test_a_preview_names_a_half_move_of_another_route(in_two_shards: bool, route: Route, blocked: bool) -> None:
+    left: Any = SimpleNamespace(
+        in_two_shards=in_two_shards, route=ROUTE, rows={}, offsets=(), command="inv shards.merge"
+    )
+    shown = preview._of_interrupted(left, route)
+    assert shown.in_the_way == (("it is half moved, which ends first: inv shards.merge",) if blocked else ())
+    assert isinstance(shown.done.error, RefusedError) is blocked
 
 
 def test_rows_that_differ_are_neither_moved_nor_deleted() -> None:
