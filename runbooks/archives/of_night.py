@@ -83,8 +83,8 @@ def files_as_lists(
 def _as_listed(only: Include) -> dict[str, str | bool]:
     """Return the options by which an include list is sent instead of its file."""
     customers = {f"customer {number}": reason for number, reason in only.customers.items()}
-    listed = {**customers, **{listed(key): reason for key, reason in only.tenants.items()}}
-    return {"only": "", "only_listed": json.dumps(listed, ensure_ascii=False)}
+    reasons = {**customers, **{listed(key): reason for key, reason in only.tenants.items()}}
+    return {"only": "", "only_listed": json.dumps(reasons, ensure_ascii=False)}
 
 
 def scope_of_call(environment: Environment, date: datetime.date, depth: str) -> Scope:

@@ -63,6 +63,8 @@ TEXTS = {
     "reason": "will not renew, OPS-510",
     "only_listed": '{"customer 1234": "will not renew, OPS-510"}',
 }
+# A wrong text, where nearly any text is right: a key's type is known to the tenants' table alone.
+WRONG = {"identity": "AGE-SECRET-KEY-1X", "school": "", "exclude_schools": "13,,14"}
 ONLY_WITH = {"sample": "all"}  # an option, and the one that it needs
 NOT_SENT = {
     "env",
@@ -114,7 +116,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ProbeOutput(code=0)
 
     monkeypatch.setattr(RemoteJobs, "run", run)
-    monkeypatch.setattr(contents, "databases_of", lambda *_: nullcontext())
+    databases = SimpleNamespace(key_typed=int)
+    monkeypatch.setattr(contents, "databases_of", lambda *_: nullcontext(databases))
     record = SimpleNamespace(tarball=TEXTS["tarball"], year=2013)
     monkeypatch.setattr(resolve, "one_to_drop", lambda *_: record)
     return lines
@@ -221,7 +224,7 @@ def test_bad_arguments_reach_no_host(task: Any, inv: Callable[..., Said], isolat
     for wrong in options:
         if wrong.parse is None:
             continue
-        bad = "AGE-SECRET-KEY-1X" if wrong.name == "identity" else "no-such-thing"
+        bad = WRONG.get(wrong.name, "no-such-thing")
         words = [
             typed(option).replace(TEXTS[option.name], bad) if option is wrong else typed(option) for option in options
         ]
