@@ -23,6 +23,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude, TenantFilter
 from archiver.records import archive_record, resolve
+from archiver.records.archive_record import StoredTarball
 from archiver.records.archive_request import ArchiveRequest
 from archiver.runs import setup
 from archiver.runs.archive import tenant_to_archive
@@ -134,13 +135,13 @@ def _one(archiver: Archiver, tenant_id: Key) -> float:
         work_folder(archiver.work) as work,
     ):
         began, master = time.monotonic(), archiver.databases.master
-        record = archive_record.start(
-            master, tenant, REQUEST, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients
-        )
+        location = new_location(archiver, YEAR, tenant.id)
+        record = archive_record.start(master, [tenant], REQUEST, [location], archiver.keys.recipients)[tenant.id]
         extract = extract_one(archiver.databases.placement(tenant.shard), archiver.model, tenant, YEAR, work)
         packed = make_tarball(archiver, extract, work)
         digests = archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
-        record = archive_record.stored(master, record, packed.extract.manifest, digests, extract.seconds)
+        tarball = StoredTarball(record=record, manifest=extract.manifest, digests=digests, seconds=extract.seconds)
+        record = archive_record.stored(master, tarball)
         with opened(archiver, work, record) as stored:
             proof = verify(stored, tenant.id, YEAR, archiver.scratch, archiver.model)
         archive_record.verified(master, record, proof.seconds)

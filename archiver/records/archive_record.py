@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from archiver.catalog.model import Part
 from archiver.format import layout
 from archiver.format.manifest import Manifest, Member
-from archiver.postgres.own_schema import ready
+from archiver.postgres import own_schema
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
 from archiver.records import ledger
@@ -83,13 +83,6 @@ class Record:
 
 
 def start(
-    session: Session, tenant: Tenant, request: ArchiveRequest, location: str, recipients: Sequence[str]
-) -> Record:
-    """Write the record of a new extraction. It replaces one that deleted nothing, which the caller has checked."""
-    return start_all(session, [tenant], request, [location], recipients)[tenant.id]
-
-
-def start_all(
     session: Session,
     tenants: Sequence[Tenant],
     request: ArchiveRequest,
@@ -125,17 +118,37 @@ def start_all(
     return {record.tenant_id: record for record in of_ids(session, ids)}
 
 
-def stored(session: Session, record: Record, manifest: Manifest, digests: StoredDigests, seconds: float) -> Record:
+@dataclass(frozen=True, kw_only=True)
+class StoredTarball:
+    """A tenant's tarball in the store."""
+
+    record: Record
+    manifest: Manifest
+    digests: StoredDigests
+    seconds: float  # to extract, pack and store
+    snapshots: Mapping[str, str] = field(default_factory=dict)  # that a run over many tenants read
+
+
+def stored(session: Session, tarball: StoredTarball) -> Record:
     """Write that the tarball is in the store."""
-    return _advance(
-        session,
-        record,
-        State.STORED,
-        **vars(digests),
-        fingerprint=manifest.fingerprint,
-        members=plain(manifest.members),
-        seconds_to_extract=seconds,
-    )
+    all_stored(session, [tarball])
+    return by_id(session, tarball.record.id)
+
+
+def all_stored(session: Session, tarballs: Sequence[StoredTarball]) -> None:
+    """Write that these tarballs are in the store."""
+    rows = [
+        {
+            "id": tarball.record.id,
+            **vars(tarball.digests),
+            "fingerprint": tarball.manifest.fingerprint,
+            "members": plain(tarball.manifest.members),
+            "snapshots": tarball.snapshots,
+            "seconds_to_extract": tarball.seconds,
+        }
+        for tarball in tarballs
+    ]
+    ledger.advance(session, Kind.TENANT, State.STORED, rows)
 
 
 def verified(session: Session, record: Record, seconds: float) -> Record:
@@ -176,9 +189,14 @@ def restoring(session: Session, record: Record) -> Record:
     return _advance(session, record, State.RESTORING)
 
 
+def advance_all(session: Session, records: Sequence[Record], state: State, since: Sequence[State] = ()) -> None:
+    """Write one state for these records. Those in another state than those of `since` stay; empty: any."""
+    ledger.advance(session, Kind.TENANT, state, ledger.ids(record.id for record in records), since)
+
+
 def step_back(session: Session, record: Record, state: State) -> None:
     """Write that the act of the record's state did not happen; do nothing if the state has changed since."""
-    ledger.advance(session, Kind.TENANT, state, ledger.ids([record.id]), [record.state])
+    advance_all(session, [record], state, [record.state])
 
 
 def archived(session: Session, record: Record, retained: Mapping[str, int], seconds: float | None) -> Record:
@@ -254,7 +272,7 @@ def read_if_any(
 
     `name` is a part of the tenant's name; case is ignored.
     """
-    if not ready(session):
+    if not own_schema.ready(session):
         return ()
     key = None if tenant_id is None else key_text(tenant_id)
     filters = {"year": year, "customer_id": customer_id, "key": key, "shard": shard, "night": night}

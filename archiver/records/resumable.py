@@ -1,16 +1,17 @@
-"""Earlier runs on a tenant that is to be archived: an interrupted deletion to finish, or a reason to refuse. Pure."""
+"""Earlier runs on a tenant that is to be archived: an interrupted deletion to finish, or a reason to refuse."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
-from archiver.records import resolve
+from archiver.records import archive_record, resolve
 from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.state import State
 from errors import RefusedError, UsageError
-from inventory.keys import typed
+from inventory.keys import Key, typed
 
 
 def interrupted_deletion(
@@ -54,3 +55,18 @@ def _refuse_other_run(record: Record, noun: str, tenant: Tenant, request: Archiv
             f"{who} on {record.shard}, by a run that was cut off, and its shard is {tenant.shard} now.",
             hint=f"Set it back to {record.shard} and run this again.",
         )
+
+
+def ready(session: Session, tenant_ids: Sequence[Key], request: ArchiveRequest) -> list[Record]:
+    """Return the records that are verified already, now or by an interrupted run of this night.
+
+    Rows that changed since are detected when they are to be deleted.
+    """
+    return [record for record in archive_record.of_tenants(session, tenant_ids) if _ready(record, request)]
+
+
+def _ready(record: Record, request: ArchiveRequest) -> bool:
+    """True if the record is verified for this request, with its snapshots."""
+    depth = request.depth_of(record.tenant_id, record.customer_id)
+    same = (record.year, record.night, record.depth) == (request.year, request.night, depth)
+    return same and record.state is State.VERIFIED and bool(record.snapshots)

@@ -20,7 +20,7 @@ from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.tenants import tenant as find
 from archiver.records import archive_record, guards, move_record, resolve
-from archiver.records.archive_record import Record
+from archiver.records.archive_record import Record, StoredTarball
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.context import (
@@ -190,16 +190,16 @@ def _put_back(archiver: Archiver, placement: Placement, record: Record, work: Pa
 
 
 def _begin(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Record:
-    location = new_location(archiver, request.year, tenant.id)
-    return archive_record.start(archiver.databases.master, tenant, request, location, archiver.keys.recipients)
+    location, master = new_location(archiver, request.year, tenant.id), archiver.databases.master
+    return archive_record.start(master, [tenant], request, [location], archiver.keys.recipients)[tenant.id]
 
 
 def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
     digests = archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
     archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
-    return archive_record.stored(
-        archiver.databases.master, record, packed.extract.manifest, digests, packed.extract.seconds
-    )
+    extract = packed.extract
+    tarball = StoredTarball(record=record, manifest=extract.manifest, digests=digests, seconds=extract.seconds)
+    return archive_record.stored(archiver.databases.master, tarball)
 
 
 def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> VerifiedTenant:

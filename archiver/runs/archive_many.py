@@ -12,7 +12,7 @@ from typing import Any
 
 from archiver.checks.left_rows import LeftRows, left_rows
 from archiver.completeness import completeness
-from archiver.delete import many, record_states
+from archiver.delete import many
 from archiver.delete.many import BulkDeletion
 from archiver.delete.one import Deletion
 from archiver.delete.table_locks import BulkWork, OnStrategy
@@ -24,7 +24,7 @@ from archiver.records import archive_record, guards, markers
 from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.markers import DELETED
-from archiver.records.resumable import interrupted_deletion
+from archiver.records.resumable import interrupted_deletion, ready
 from archiver.records.settlement import Settlement, seen, settlement
 from archiver.records.state import Kind, State
 from archiver.runs.archive import archive
@@ -143,7 +143,7 @@ def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], lis
             else:
                 deleting.append(half_way)
     to_finish, unstarted = _by_settlement(run, deleting)
-    record_states.step_back(master, unstarted)
+    archive_record.advance_all(master, unstarted, State.VERIFIED, [State.DELETING])
     return to_finish, [*fresh, *(run.tenants[record.tenant_id] for record in unstarted)]
 
 
@@ -185,14 +185,14 @@ def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
 def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[Key]:
     if run.request.pretend:
         return set()
-    records = record_states.ready(run.archiver.databases.master, [tenant.id for tenant in tenants], run.request)
+    records = ready(run.archiver.databases.master, [tenant.id for tenant in tenants], run.request)
     return {record.tenant_id for record in records}
 
 
 def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> None:
     """Delete from every shard, then from master; tenants that can't be deleted in bulk are deleted one by one."""
     archiver, ids = run.archiver, [tenant.id for tenant in fresh]
-    verified = record_states.ready(archiver.databases.master, ids, run.request)
+    verified = ready(archiver.databases.master, ids, run.request)
     with work_folder(archiver.work) as folder:
         work = BulkWork(
             databases=archiver.databases,
@@ -203,14 +203,14 @@ def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> N
             accept_orphans=run.request.accept_orphans,
         )
         if archiver.model.tenant.shard is None:
-            record_states.move(archiver.databases.master, verified, State.DELETING)
+            archive_record.advance_all(archiver.databases.master, verified, State.DELETING)
         else:
             _empty_shards(run, work, verified)
         _empty_master(run, work, [*half_way, *verified])
 
 
 def _empty_shards(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
-    record_states.move(run.archiver.databases.master, records, State.DELETING)
+    archive_record.advance_all(run.archiver.databases.master, records, State.DELETING)
     for deletion in delete_from_shards(work, records, run.engine.workers):
         _settle_shard(run, deletion)
 
@@ -223,9 +223,9 @@ def _settle_shard(run: _Run, deletion: ShardDeletion) -> None:
     # Their archives differ from the live rows, or are no longer in the store: the next run makes new ones.
     skipped = [record for record in records if record.tenant_id in failed]
     missing = [record for record in skipped if isinstance(failed[record.tenant_id], MissingObjectError)]
-    record_states.move(run.archiver.databases.master, missing, State.EXTRACTING)
+    archive_record.advance_all(run.archiver.databases.master, missing, State.EXTRACTING)
     changed = [record for record in skipped if record not in missing]
-    record_states.move(run.archiver.databases.master, changed, State.STORED)
+    archive_record.advance_all(run.archiver.databases.master, changed, State.STORED)
     for tenant_id, reason in failed.items():
         run.results.fail(tenant_id, reason)
 
@@ -233,8 +233,8 @@ def _settle_shard(run: _Run, deletion: ShardDeletion) -> None:
 def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
     shard_markers = _markers(run, records)
     sharded = run.archiver.model.tenant.shard is not None
-    ready = [record for record in records if record.tenant_id in shard_markers or not sharded]
-    for depth, group in by_depth(run.archiver.model, ready):
+    due = [record for record in records if record.tenant_id in shard_markers or not sharded]
+    for depth, group in by_depth(run.archiver.model, due):
         _end(run, replace(work, depth=depth), group, shard_markers)
 
 
@@ -294,10 +294,10 @@ def _step_back(run: _Run, records: Sequence[Record]) -> None:
     with suppress(CutoverError):
         master = run.archiver.databases.master
         _, live = _by_settlement(run, archive_record.of_ids(master, [record.id for record in records]))
-        record_states.step_back(master, live)
+        archive_record.advance_all(master, live, State.VERIFIED, [State.DELETING])
         missing = missing_objects(run.archiver.bucket, live)
         without = [record for record in live if record.location in missing]
-        record_states.move(run.archiver.databases.master, without, State.EXTRACTING)
+        archive_record.advance_all(run.archiver.databases.master, without, State.EXTRACTING)
 
 
 def _one_at_a_time(run: _Run, tenant_ids: Iterable[Key]) -> None:

@@ -12,9 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from archiver.delete import record_states
 from archiver.delete.one import Deletion
-from archiver.delete.record_states import StoredTarball
 from archiver.extract import many
 from archiver.extract.one import Extract
 from archiver.extract.packed import Packed
@@ -22,8 +20,8 @@ from archiver.format import bundle
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant, of_ids
-from archiver.records import archive_record
-from archiver.records.archive_record import Record
+from archiver.records import archive_record, resumable
+from archiver.records.archive_record import Record, StoredTarball
 from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome, Archiver, deadline_passed, fetch, new_location, out_of_time, pack
 from archiver.runs.each import Together
@@ -85,13 +83,16 @@ def _unverified(archiver: Archiver, unit: Unit) -> list[Tenant]:
 
 
 def _verified(master: Session, unit: Unit) -> set[Key]:
-    return {record.tenant_id for record in record_states.ready(master, unit.tenant_ids, unit.request)}
+    return {record.tenant_id for record in resumable.ready(master, unit.tenant_ids, unit.request)}
 
 
 def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[Key, Record]:
     archiver, request = preparing.archiver, preparing.request
     locations = [new_location(archiver, request.year, tenant.id) for tenant in tenants]
-    return archive_record.start_all(archiver.databases.master, tenants, request, locations, archiver.keys.recipients)
+    return archive_record.start(archiver.databases.master, tenants, request, locations, archiver.keys.recipients)
+
+
+_Stored = tuple[StoredTarball, Packed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +130,16 @@ def _stored_and_proven(
     """Verify what the store returns, not what was sent."""
     master = preparing.archiver.databases.master
     stored = _stored(preparing, extracts, begun)
-    record_states.stored(master, stored)
+    archive_record.all_stored(master, [tarball for tarball, _ in stored])
     proven = _proven(preparing, _fetched(preparing, stored))
     archive_record.all_verified(master, {begun[tenant.tenant_id].id: tenant.proof.seconds for tenant in proven})
     return proven
 
 
-def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[Key, Record]) -> list[StoredTarball]:
+def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[Key, Record]) -> list[_Stored]:
     """Pack one tenant while the archives before it are uploaded."""
     preparing.archiver.schemas.put(extracts[0].manifest.schemas.values(), preparing.work)
-    uploads: list[tuple[Key, Future[StoredTarball]]] = []
+    uploads: list[tuple[Key, Future[_Stored]]] = []
     began = time.monotonic()
     for extract in extracts:
         packed = pack(preparing.archiver, extract, preparing.work)
@@ -149,25 +150,34 @@ def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[K
         with preparing.tenants.skip_on_error(tenant_id):
             stored.append(upload.result())
     share = (time.monotonic() - began) / len(extracts)
-    return [replace(tarball, seconds=tarball.seconds + share) for tarball in stored]
+    return [(replace(tarball, seconds=tarball.seconds + share), packed) for tarball, packed in stored]
 
 
-def _put(bucket: Bucket, record: Record, packed: Packed) -> StoredTarball:
+def _put(bucket: Bucket, record: Record, packed: Packed) -> _Stored:
     digests = bucket.put(bucket.key(record.location), packed.path, packed.digests)
     packed.path.unlink()
     record = replace(record, size=digests.size, sha256=digests.sha256)
-    return StoredTarball(record=record, packed=packed, digests=digests, seconds=packed.extract.seconds)
+    extract = packed.extract
+    tarball = StoredTarball(
+        record=record,
+        manifest=extract.manifest,
+        digests=digests,
+        seconds=extract.seconds,
+        snapshots=extract.snapshots,
+    )
+    return tarball, packed
 
 
-def _fetched(preparing: _Preparing, stored: Sequence[StoredTarball]) -> list[tuple[Packed, Path]]:
+def _fetched(preparing: _Preparing, stored: Sequence[_Stored]) -> list[tuple[Packed, Path]]:
     folder = preparing.work / "fetched"
     downloads = [
-        (tarball, preparing.pool.submit(fetch, preparing.archiver.bucket, tarball.record, folder)) for tarball in stored
+        (tarball, packed, preparing.pool.submit(fetch, preparing.archiver.bucket, tarball.record, folder))
+        for tarball, packed in stored
     ]
     fetched = []
-    for tarball, download in downloads:
+    for tarball, packed, download in downloads:
         with preparing.tenants.skip_on_error(tarball.record.tenant_id):
-            fetched.append((tarball.packed, download.result()))
+            fetched.append((packed, download.result()))
     return fetched
 
 

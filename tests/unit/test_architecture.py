@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -33,6 +34,25 @@ def test_the_life_of_an_archive_draws_every_transition_of_every_kind_and_no_othe
         State.RESTORED,
         State.MOVED,
     } == set(State)
+
+
+@pytest.mark.parametrize(
+    ("table", "writers"),
+    [
+        ("archives", {"archiver/records/ledger.py"}),
+        ("members", {"archiver/records/month_record.py", "archiver/records/slice_record.py"}),
+    ],
+)
+def test_records_with_their_states_are_written_by_one_module(table: str, writers: set[str]) -> None:
+    writing = re.compile(rf"(INSERT\s+INTO|UPDATE|DELETE\s+FROM|TRUNCATE|COPY)\s+archiver\.{table}\b")
+
+    assert {
+        str(path.relative_to(ROOT))
+        for folder in ("archiver", "runbooks", "platforms", "rehearsal")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and writing.search(node.value)
+    } == writers
 
 
 @pytest.mark.parametrize("room", ["archiver", "runbooks"])

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from archiver.catalog.model import MASTER, SHARD, Link, TableName, resolve
-from archiver.delete import late_rows, many, marker, one, record_states, referenced, table_locks
+from archiver.delete import late_rows, many, marker, one, referenced, table_locks
 from archiver.delete.commit import Recorded, Transaction, delete_and_commit
 from archiver.delete.strategy import JoinedTables
 from archiver.delete.table_locks import BulkWork, TableLocks
@@ -19,6 +19,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.selection import SelectedRows, Selection
 from archiver.postgres.session import SQL
+from archiver.records import resumable
 from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.state import State
@@ -225,7 +226,7 @@ def test_what_this_nights_run_has_verified_is_not_archived_again(
     earlier = record(1, **(values | found))
     monkeypatch.setattr("archiver.records.archive_record.of_tenants", lambda *_: [earlier])
     request = ArchiveRequest(year=2014, depth=DEFAULT_DEPTH, night=night)
-    assert record_states.ready(session(), [1], request) == ([earlier] if ready else [])
+    assert resumable.ready(session(), [1], request) == ([earlier] if ready else [])
 
 
 @pytest.mark.parametrize(
