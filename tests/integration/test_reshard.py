@@ -369,7 +369,7 @@ def test_shards_are_shown_with_their_schools(same_ids: World) -> None:
 
 def _own_tables(world: World) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of the archiver's own tables in master that a move writes."""
-    tables = ("aliases", "regions", "moves", "log")
+    tables = ("aliases", "regions", "archives", "log")
     return {table: _rows(world, "master", f"SELECT t::text FROM archiver.{table} t ORDER BY 1") for table in tables}
 
 
