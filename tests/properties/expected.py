@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from inventory.keys import Key
 from tests.properties.product import MASTER, Product, Row
 
 
-def belonging(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
+def belonging(product: Product, live: Collection[Row], tenant: Key) -> set[Row]:
     """The tenant's rows among the live ones: its own, and all that they lead to in master and in its shard."""
     own = product.tenants[tenant]
     near = {row for row in live if row.place in (MASTER, own.cells.get("shard"))}
     return _spread(product, {own}, near, finding=True)
 
 
-def leaving(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
+def leaving(product: Product, live: Collection[Row], tenant: Key) -> set[Row]:
     """Those of the tenant's rows that the depth reaches, and to which no row leads that stays."""
     return leaving_together(product, live, [tenant])
 
 
-def leaving_together(product: Product, live: Collection[Row], tenants: Collection[int]) -> set[Row]:
+def leaving_together(product: Product, live: Collection[Row], tenants: Collection[Key]) -> set[Row]:
     """Return the same for several tenants that leave at once: rows that only they need are deleted with them."""
     mine = {row for tenant in tenants for row in belonging(product, live, tenant)}
     start, below = reached(product, product.run.depth)

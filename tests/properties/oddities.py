@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from errors import CutoverError
+from inventory.keys import Key
 from tests import oracle
 from tests.properties.databases import build, standing
 from tests.properties.expected import belonging, leaving
@@ -183,7 +184,7 @@ def _refused(world: World, act: Callable[[], object]) -> str:
     return ""
 
 
-def _assert_gone(trial: Trial, tenant: int) -> None:
+def _assert_gone(trial: Trial, tenant: Key) -> None:
     trial.archived[tenant] = belonging(trial.product, trial.live, tenant)
     trial.live -= leaving(trial.product, trial.live, tenant)
     trial.assert_live()

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from inventory.keys import Key, key_of
+
 MASTER, SHARD = "master", "shard"
 Cells = Mapping[str, str | None]  # a row's values as PostgreSQL reads and writes them, by column
 
@@ -93,8 +95,8 @@ class Run:
     """The order in which tenants are archived and restored; the first makes a round trip before."""
 
     depth: str  # all, or students
-    out: tuple[int, ...]
-    back: tuple[int, ...]
+    out: tuple[Key, ...]
+    back: tuple[Key, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +119,15 @@ class Product:
         return next(iter(self.tables.values()))
 
     @cached_property
-    def tenants(self) -> Mapping[int, Row]:
-        """The tenants' own rows, by id."""
-        return {int(row.cells["id"] or 0): row for row in self.rows if row.table == self.root.path}
+    def tenants(self) -> Mapping[Key, Row]:
+        """The tenants' own rows, by key."""
+        numbers = {column.name for column in self.root.columns if column.type in ("smallint", "integer", "bigint")}
+        keys = {
+            row: [int(row.cells[name] or 0) if name in numbers else row.cells[name] for name in self.root.primary_key]
+            for row in self.rows
+            if row.table == self.root.path
+        }
+        return {key_of(values): row for row, values in keys.items()}
 
     def places(self, table: Table) -> tuple[str, ...]:
         """The databases in which a table lies."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from inventory.keys import Key
 from tests.properties.expected import belonging, leaving, reached
 from tests.properties.product import Column, ForeignKey, Link, Product, Row, Run, Table
 from tests.properties.rows import Filling
@@ -113,7 +114,7 @@ def _distinct(rows: Sequence[Row], table: str, column: str) -> bool:
 
 
 @st.composite
-def _runs(draw: DrawFn, tenants: Sequence[int]) -> Run:
+def _runs(draw: DrawFn, tenants: Sequence[Key]) -> Run:
     out = draw(st.permutations(tenants))[: draw(st.integers(2, len(tenants)))]
     depth = draw(st.sampled_from(["all", "all", "students"]))
     return Run(depth=depth, out=tuple(out), back=tuple(draw(st.permutations(out))))
@@ -170,7 +171,7 @@ def _leaves_a_depth(product: Product, key: ForeignKey) -> bool:
 
 def states_of(product: Product) -> Iterator[Sequence[Row]]:
     """The rows that are live: at first, and after each step of the run."""
-    live, archived = set(product.rows), dict[int, set[Row]]()
+    live, archived = set(product.rows), dict[Key, set[Row]]()
     yield product.rows
     first = product.run.out[0]
     yield list(live - leaving(product, live, first))

@@ -16,6 +16,9 @@ TABLE_NAMES = ("t1", "T1", "user", "Order", "group", "t2", "classes", "t3", "t4"
 ODD_NAMES = ("two words", 'quo"te', "a.b", "näme", "per%cent", "it's", "%s")
 KEY_NAMES = (("id",), ("ID",), ("key",), ("copy",), ("x", "y"), ("y", "x"))
 KEY_TYPES = ("bigint", "bigint", "integer", *KEYS)
+# The tenants' own table has such a key, too: simple ones first.
+ROOT_KEYS = (("id",), ("id",), ("x", "y"), ("y", "x"))
+ROOT_TYPES = ("bigint", "bigint", "integer", "uuid", "text", "character varying(12)")
 QUIET = ("", "DEFERRABLE INITIALLY DEFERRED")
 ACTIONS = (*QUIET, "ON DELETE CASCADE", "ON DELETE SET NULL")
 
@@ -118,7 +121,9 @@ class Shaping:
         )
 
     def _root(self) -> Sketch:
-        root = _keyed(MASTER, "accounts", (self._numbered("id", "bigint"),), "PRIMARY KEY")
+        names = self.draw(st.sampled_from(ROOT_KEYS))
+        own = tuple(self._numbered(name, self.draw(st.sampled_from(ROOT_TYPES))) for name in names)
+        root = _keyed(MASTER, "accounts", own, "PRIMARY KEY")
         if self.draw(st.booleans()):
             customers = _keyed(MASTER, "customers", (Column(name="id", type="bigint"),), "PRIMARY KEY")
             customers.carried = False

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from archiver.runs.context import ArchiveOutcome
+from inventory.keys import Key
 from tests import oracle
 from tests.oracle import Snapshot
 from tests.properties.databases import Line, build, standing
@@ -41,9 +42,9 @@ class Trial:
         self.world, self.product, self.lines = world, product, lines
         self.before = oracle.snapshot(world.dsns)
         self.live = set(product.rows)
-        self.archived: dict[int, set[Row]] = {}
+        self.archived: dict[Key, set[Row]] = {}
 
-    def archive(self, tenant: int) -> None:
+    def archive(self, tenant: Key) -> None:
         """Archive a tenant, and assert that its rows are gone and its tarball holds just what belongs to it."""
         mine = belonging(self.product, self.live, tenant)
         goes = leaving(self.product, self.live, tenant)
@@ -54,7 +55,7 @@ class Trial:
         self._holds(tenant, mine)
         self.assert_live()
 
-    def archive_together(self, tenants: Sequence[int]) -> None:
+    def archive_together(self, tenants: Sequence[Key]) -> None:
         """Archive tenants in a set, and not one by one: no foreign key may forbid the order of deletion."""
         mine = {tenant: belonging(self.product, self.live, tenant) for tenant in tenants}
         goes, strategies = leaving_together(self.product, self.live, tenants), list[str]()
@@ -66,14 +67,13 @@ class Trial:
         for outcome in outcomes:
             assert outcome.detail is not None
             deleted += Counter(outcome.detail.deleted)
-            assert isinstance(outcome.item, int)
             had = Counter(row.table for row in mine[outcome.item])
             assert had == Counter(outcome.detail.deleted) + Counter(outcome.detail.retained), outcome
             self._holds(outcome.item, mine[outcome.item])
         assert deleted == Counter(row.table for row in goes), deleted
         self.assert_live()
 
-    def restore(self, tenant: int) -> None:
+    def restore(self, tenant: Key) -> None:
         """Restore a tenant, and assert that its rows are live beside those that were."""
         mine = self.archived.pop(tenant)
         [restored] = self.world.restore(tenant)
@@ -97,7 +97,7 @@ class Trial:
         assert had - went == kept, (had - went, kept)
         assert not outcome.detail.appeared, outcome.detail.appeared
 
-    def _holds(self, tenant: int, mine: Collection[Row]) -> None:
+    def _holds(self, tenant: Key, mine: Collection[Row]) -> None:
         [(_, location)] = judge.books(self.world, tenant).records
         stored = judge.stored(self.world.environment.store, location)
         expected = {key: Counter[bytes]() for key in stored.rows}

@@ -13,12 +13,13 @@ from tests.properties.values import TYPES
 def catalog(product: Product) -> str:
     """The catalog; JSON is YAML, too."""
     databases = {MASTER, *(SHARD for _ in product.shards[:1])}
-    root = {"noun": "account", "table": product.root.name, "key": "id", "title": "title"}
+    root: dict[str, Any] = {"noun": "account", "table": product.root.name, "title": "title"}
+    key = list(product.root.primary_key)
     if product.shards:
         root["shard"] = "shard"
     tables = [product.tables[path] for path in product.written]
     written = {
-        "tenant": root | _customer(product),
+        "tenant": root | {"key": key[0] if len(key) == 1 else key} | _customer(product),
         "databases": {
             database: {table.name: _entry(product, table) for table in tables if table.database == database}
             for database in sorted(databases)

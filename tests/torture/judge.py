@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import psycopg2
 
+from inventory.keys import Key, key_text
 from inventory.model import Store
 from tests import oracle
 from tests.oracle import Snapshot
@@ -89,22 +90,21 @@ def _sum(counters: Iterable[Counter[bytes]]) -> Counter[bytes]:
     return total
 
 
-def books(world: World, school: int) -> Books:
+def books(world: World, school: Key) -> Books:
     """Read a school's records and log."""
     link = psycopg2.connect(world.dsns["master"])
     try:
         with link.cursor() as cursor:
             cursor.execute(
-                "SELECT state, location FROM archiver.archives WHERE kind = 'tenant' AND key = %s::text", (school,)
+                "SELECT state, location FROM archiver.archives WHERE kind = 'tenant' AND key = %s", (key_text(school),)
             )
             entries = cursor.fetchall()
             cursor.execute(
-                "SELECT DISTINCT jsonb_object_keys(kept) FROM archiver.archives"
-                " WHERE kind = 'tenant' AND key = %s::text",
-                (school,),
+                "SELECT DISTINCT jsonb_object_keys(kept) FROM archiver.archives WHERE kind = 'tenant' AND key = %s",
+                (key_text(school),),
             )
             kept = {row[0] for row in cursor.fetchall()}
-            cursor.execute("SELECT act FROM archiver.log WHERE key = %s::text", (school,))
+            cursor.execute("SELECT act FROM archiver.log WHERE key = %s", (key_text(school),))
             return Books(records=entries, kept=kept, acts=Counter(row[0] for row in cursor.fetchall()))
     finally:
         link.close()
