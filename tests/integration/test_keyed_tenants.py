@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,11 +25,14 @@ from archiver.records import audit_log, holds, resolve
 from archiver.records.tenant_lists import exclusion, listed
 from archiver.runs import one_by_one, setup
 from archiver.runs.drop import drop
-from errors import LockedError, Problems, RefusedError, UsageError
+from errors import ExitCode, LockedError, Problems, RefusedError, UsageError
 from inventory.keys import key_order, typed
+from inventory.model import Fence
+from runbooks.cli import call
 from tests import oracle
 from tests.cases.keyed import KEYED, Keyed
 from tests.cases.products import run, standing
+from tests.inside import inv_inside
 from tests.months import archive_months, restore_months
 from tests.worlds import NewWorld, World, same
 
@@ -209,9 +215,12 @@ def test_the_archives_of_a_school_are_found_by_its_key(world: World, keyed: Keye
         assert of_room.tenant_id == keyed.keys[1]
 
 
-def test_schools_move_to_another_shard_and_back(world: World, keyed: Keyed) -> None:
-    before = oracle.snapshot(world.dsns)
+def test_schools_move_to_another_shard_and_back(world: World, keyed: Keyed, tmp_path: Path) -> None:
+    before, told = oracle.snapshot(world.dsns), tmp_path / "told"
+    fence = Fence(close=f"printf 'closed:%s;' {{id}} >> {told}", open=f"printf 'open:%s;' {{id}} >> {told}")
+    world = replace(world, environment=replace(world.environment, fence=fence))
     world.move_all("merge", "shard_1", "shard_2", only=keyed.keys[:1])
+    assert told.read_text() == f"closed:{keyed.keys[0]};open:{keyed.keys[0]};"
     moved = run(world, "master", "SELECT name FROM schools WHERE shard = 'shard_2'")
     assert moved == [("school 1",)]
     world.archive(keyed.keys[0])
@@ -273,3 +282,28 @@ def _without(keyed: Keyed, gone: set[int]) -> dict[str, set[object]]:
 
 def _lines(rows: CopyRows) -> list[bytes]:
     return sorted(b"".join(rows.chunks()).splitlines())
+
+
+def test_an_operator_types_the_year_and_the_id(
+    new_world: NewWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with standing(new_world, tmp_path, KEYED["year and id"].product) as world:
+        monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: world.environment)
+        inv = partial(inv_inside, capsys)
+
+        wrong = inv("archive.school", "0042", "--here")
+        assert (wrong.code, wrong.out) == (ExitCode.USAGE, "")
+        assert "school: expected syear and id of a school, got '0042'.\nhint: Example: 2012-0042" in wrong.err
+
+        for word in ("2013-0042", '["2013","a-b"]'):
+            out = inv("archive.school", word, "--here", "--date=2013-09-01")
+            assert (out.code, out.err) == (ExitCode.DONE, ""), out
+        assert run(world, "master", "SELECT syear, id FROM schools ORDER BY 1, 2") == [(2012, "0042"), (2013, "42")]
+        [listed_json] = inv("archive.list", "--json", "--name=school 2").out.splitlines()
+        assert json.loads(listed_json)["tenant_id"] == [2013, "0042"]
+        again = inv("archive.school", '["2013","a-b"]', "--here", "--date=2013-09-01")
+        assert again.code == ExitCode.USAGE
+        assert """inv restore.school '[2013,"a-b"]' brings it back""" in again.err
+        assert "school 2013-0042 of 2013: archived" in inv("archive.find", "school", "2013-0042").out
+        assert inv("restore.school", "2013-0042", "--here").code == ExitCode.DONE
+        assert inv("restore.school", '[2013,"a-b"]', "--here").code == ExitCode.DONE
