@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from archiver.format import encryption
 from errors import Problems, UsageError
+from inventory.keys import Key, key_listed
 from inventory.parse import as_date, as_span
 
 UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
@@ -49,6 +50,11 @@ def parse_key(text: str, label: str) -> str:
     if not text or text.startswith("-"):
         raise _refused(label, "a key", text, "13")
     return text
+
+
+def parse_listed_key(text: str, label: str) -> Key:
+    """Return a tenant's key as a list names it: a number if it is written as one, else a text."""
+    return key_listed(parse_key(text, label))
 
 
 def parse_ids(text: str, label: str) -> frozenset[int]:
