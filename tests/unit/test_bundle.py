@@ -218,6 +218,20 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"{", "JSONDecodeError"),
+        (b"[]", "AttributeError"),
+        (b'{"format": 1}', "KeyError"),
+        (b'{"format": 1, "fingerprint": "", "schemas": {}, "members": {}, "tenant_id": 13}', "TypeError"),
+    ],
+)
+def test_a_text_that_is_no_manifest_is_damaged(text: bytes, why: str) -> None:
+    with pytest.raises(DamagedError, match=f"The archive's manifest cannot be read: {why}"):
+        Manifest.from_json(text)
+
+
 def test_a_manifest_with_another_schema_than_it_says_is_damaged() -> None:
     written = manifest().to_json().replace(SCHEMAS["shard"].fingerprint.encode(), b"another")
 

@@ -7,10 +7,11 @@ import shlex
 import pytest
 
 from archiver.format import layout
-from archiver.postgres.tenants import Exclude, Include, OwnDepths, Tenant
+from archiver.postgres.tenants import Exclude, Include, OwnDepths, Tenant, every
 from archiver.records.tenant_lists import exclusion, inclusion, keys_of_list, listed
-from errors import Problems, UsageError
+from errors import Problems, RefusedError, UsageError
 from inventory.keys import Key, Parts, key_of, key_of_text, key_order, key_text, typed, values_of
+from tests.answering import SCHOOLS, session
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,12 @@ def test_a_list_matches_a_tenant_by_the_word_for_its_key() -> None:
 def test_a_list_of_an_option_with_something_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected keys with commas between them"):
         keys_of_list(text, "--exclude-schools")
+
+
+def test_a_live_tenant_that_no_command_can_name_is_refused() -> None:
+    rows = [(2, "Second", "shard_1", None, None), (1, None, None, None, None)]
+    found = every(session({"reading schools": rows}), SCHOOLS)
+    assert [(each.id, each.name, each.shard) for each in found] == [(1, "", ""), (2, "Second", "shard_1")]
+    nameless = session({"reading schools": [(None, "Lincoln", "shard_1", None, None)]})
+    with pytest.raises(RefusedError, match="The school 'Lincoln' has no id: no command can name it"):
+        every(nameless, SCHOOLS)

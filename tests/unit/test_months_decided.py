@@ -115,6 +115,7 @@ def test_a_slice_is_deleted_only_where_its_tenant_still_is(
 ) -> None:
     live(monkeypatch, monthly, found, held=held, moved=moved)
     assert monthly._still_on_shard(run(), PLACEMENT, of_month()) is still
+    assert monthly._still_on_shard(run(), PLACEMENT, of_month(tenant=NO_TENANT)) is True
 
 
 @pytest.mark.parametrize(

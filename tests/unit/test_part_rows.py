@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from archiver.catalog.model import Part, TableName, resolve
-from archiver.load import part_rows
+from archiver.load import part_rows, row_values
 from archiver.load.load import IncomingArchive
 from archiver.load.part_rows import rows_of_part
 from archiver.load.row_values import RowValues
+from archiver.load.staged import Staged
 from archiver.postgres.schema import Schema
+from archiver.postgres.session import Identifier
 from errors import UsageError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from tests.answering import session
@@ -28,14 +31,17 @@ MODEL = resolve(
                 "schools": Table(group="a"),
                 "classrooms": Table(group="a", found_by=("school_id = schools.id",)),
             },
-            "shard": {"visits": Table(group="a", found_by=("classroom_id = master.classrooms.id",))},
+            "shard": {
+                "visits": Table(group="a", found_by=("classroom_id = master.classrooms.id",)),
+                "steps": Table(group="a", found_by=("visit_id = visits.id",)),
+            },
         },
         depths={"all": DepthRule(start="schools")},
     )
 )
 SCHEMAS = {
     "master": Schema(tables=database(schools="id", classrooms="id, school_id").tables, types={}),
-    "shard": Schema(tables=database(visits="id, classroom_id").tables, types={}),
+    "shard": Schema(tables=database(visits="id, classroom_id", steps="id, visit_id").tables, types={}),
 }
 COMPLETE = {
     "master.schools": [{"id": "13"}],
@@ -45,6 +51,7 @@ COMPLETE = {
 }
 MONTH = {"shard.visits": [{"id": str(number), "classroom_id": "41"} for number in (3, 4)]}
 MONTH["shard.visits"] += [{"id": "5", "classroom_id": "42"}]
+MONTH["shard.steps"] = [{"id": "6", "visit_id": "1"}, {"id": "7", "visit_id": "2"}]  # in this archive alone
 
 
 def incoming(rows: Any) -> IncomingArchive:
@@ -93,9 +100,28 @@ def _without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_part_is_its_own_row_those_below_in_all_archives_and_those_they_name() -> None:
     found: Any = rows_of_part([incoming(COMPLETE), incoming(MONTH)], Part("classroom", 42))
-    assert found == [{"classrooms": [1], "schools": [0], "visits": [0]}, {"visits": [2]}]
+    assert found == [{"classrooms": [1], "schools": [0], "visits": [0]}, {"steps": [0], "visits": [2]}]
     [alone] = cast(Any, rows_of_part([incoming(COMPLETE)], Part("classroom", 41)))
     assert alone == {"classrooms": [0], "schools": [0], "visits": [1]}
+
+
+def test_values_are_those_that_the_rows_get_today() -> None:
+    shape = database(rooms="id, level, twice, since").tables["rooms"]
+    columns = [replace(each, generated="level * 2" if each.name == "twice" else None) for each in shape.columns]
+    today = Schema(tables={"rooms": replace(shape, columns=tuple(columns))}, types={})
+    archived = Staged(
+        table=TableName("master", "rooms"),
+        shape=database(rooms="id, level").tables["rooms"],
+        relation=Identifier("pg_temp", "stage 0"),
+        rows=1,
+        links=(),
+    )
+    server: Any = session({"reading the keys of master.rooms": [("1",)]})
+    for column, value in (("level", "Identifier('level')"), ("twice", "SQL('level * 2')"), ("since", "SQL('NULL')")):
+        server.texts.clear()
+        assert row_values.staged_values(server, today, archived, (column,)).rows == [("1",)]
+        [(_, text)] = server.texts
+        assert value in text
 
 
 def test_a_part_that_the_archive_does_not_hold_is_refused() -> None:

@@ -70,11 +70,64 @@ def test_an_archive_that_an_earlier_run_loaded_is_skipped(monkeypatch: pytest.Mo
     )
     assert monthly_slices.load([each], held) == expected
     assert acts == (["loaded", "marked"] if content is None else [])
-    for act, forgets in (("restored", True), ("restored classroom 42", False)):
-        acts.clear()
-        none: Any = None
-        assert restore._load_shard(none, (), none, none, act, held) == expected
-        assert acts == ([*("loaded", "marked"), *(["forgotten"] if forgets else [])] if content is None else [])
+
+
+@pytest.mark.parametrize(
+    ("act", "content", "done", "visits"),
+    [
+        ("restored", None, ["school", "marked", "forgotten", "months"], 4),
+        ("restored", {"shard.rooms": {"inserted": 2}}, ["months"], 4),  # each month has a marker of its own
+        ("restored classroom 42", None, ["school", "rows of months", "marked"], 3),
+        ("restored classroom 42", {"shard.rooms": {"inserted": 2}}, [], None),
+    ],
+)
+def test_a_part_comes_with_its_rows_of_the_months_and_a_school_with_the_months(
+    monkeypatch: pytest.MonkeyPatch, act: str, content: Any, done: list[str], visits: int | None
+) -> None:
+    acts: list[str] = []
+
+    def loads(what: str, **inserted: int) -> Any:
+        def loaded(*_: object) -> Any:
+            acts.append(what)
+            return {f"shard.{name}": load.Loaded(inserted=rows) for name, rows in inserted.items()}
+
+        return loaded
+
+    monkeypatch.setattr("archiver.records.markers.read", lambda *_: content)
+    monkeypatch.setattr("archiver.records.markers.write", lambda *_: acts.append("marked"))
+    monkeypatch.setattr("archiver.records.shard_keys.forget", lambda *_: acts.append("forgotten"))
+    monkeypatch.setattr(restore, "load_database", loads("school", rooms=2))
+    monkeypatch.setattr(monthly_slices, "load", loads("months", visits=4))
+    monkeypatch.setattr(monthly_slices, "load_rows", loads("rows of months", visits=3))
+    held: Any = SimpleNamespace(session=None, account=SimpleNamespace(bookkeeping=nullcontext))
+    nothing: Any = None
+    loaded = restore._load_shard(nothing, (), nothing, nothing, act, held)
+    assert acts == done
+    assert {name: table.inserted for name, table in loaded.items()} == {
+        "shard.rooms": 2,
+        **({"shard.visits": visits} if visits is not None else {}),
+    }
+
+
+def test_a_months_slices_of_another_shard_are_another_restore(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    slices = [SimpleNamespace(shard=f"shard_{number}", slice=SimpleNamespace(size=number)) for number in (1, 2, 1)]
+    monkeypatch.setattr(monthly_restore, "returning_month", lambda *_: slices)
+    for name in ("settle", "_refuse_if_away", "settle_tenant", "_refuse_below_archived"):
+        monkeypatch.setattr(monthly_restore, name, lambda *_, **__: None)
+    restored: list[Any] = []
+
+    def restore_slices(
+        archiver: object, activity: object, placement: object, returning: Any, *_: Any, **__: Any
+    ) -> Any:
+        restored.extend(returning)
+        return {}
+
+    monkeypatch.setattr(monthly_restore, "_restore", restore_slices)
+    databases = SimpleNamespace(tenant_lock=lambda *_: nullcontext(), placement=lambda shard: None)
+    archiver: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=databases, work=tmp_path)
+    on_shard = monthly_restore.TenantOnShard(tenant_id=13, shard="shard_1", size=2)
+    done = monthly_restore._restore_month(archiver, cast(Any, None), "2014-05", on_shard, pretend=False)
+    assert (restored, done.size) == ([slices[0], slices[2]], 2)
 
 
 def test_a_key_with_null_has_no_parent() -> None:

@@ -18,7 +18,7 @@ from archiver.vacuum import strays
 from archiver.vacuum.feeds import Feed
 from archiver.vacuum.strays import Stray, Use, Writes, droppable
 from errors import CutoverError, RefusedError, UnknownError
-from tests.answering import asked, session, unaccounted
+from tests.answering import asked, locks, session, unaccounted
 
 NOW = datetime(2014, 9, 6, 22, tzinfo=UTC)
 IDLE = timedelta(days=30)
@@ -146,6 +146,7 @@ def test_feeds_with_children_or_subscribers_are_not_emptied(
         empty_feeds(server, [Feed(database="master", table="feeds", rows=1, bytes=1)], truncate_published=accepted)
     emptied = ["emptying the feeds", "COMMIT: emptying the feeds"]
     assert [doing for doing in asked(server) if doing in emptied] == ([] if sentence else emptied)
+    assert locks(server) == {"locking the feeds": "ACCESS EXCLUSIVE"}
 
 
 def test_a_table_that_is_in_use_by_now_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +161,4 @@ def test_a_table_that_is_in_use_by_now_is_not_dropped(monkeypatch: pytest.Monkey
         with pytest.raises(RefusedError, match=f"a is in use by now: {reason}") if reason else nullcontext():
             drop(server, stray("a"), IDLE)
         assert ("dropping a" in asked(server)) is (not reason)
+        assert locks(server) == {"locking a": "ACCESS EXCLUSIVE"}
