@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from archiver.delete import many, one
+from archiver.delete import many, row_locks, table_locks
 from archiver.postgres.session import Session
 from archiver.reshard import move
 from archiver.runs import purge
@@ -38,6 +38,7 @@ from tests.cases.attack_world import (
 )
 from tests.inside import inv_inside
 from tests.integration.test_purge import old
+from tests.killed import before_master_commits
 from tests.legacy_users import purged
 from tests.months import Meanwhile, archive_months
 from tests.torture.moves import alone
@@ -137,7 +138,7 @@ def state(world: World) -> str:
 
 
 WAYS: dict[str, tuple[ModuleType, str, Callable[[World], object]]] = {
-    "alone": (one, "delete", lambda world: quietly(lambda: world.archive(SCHOOL))),
+    "alone": (row_locks, "delete", lambda world: quietly(lambda: world.archive(SCHOOL))),
     "in a set": (many, "_markers", lambda world: together(world, *FEW)),
 }
 
@@ -163,8 +164,8 @@ def test_a_school_whose_object_went_is_extracting_again(new_world: NewWorld, mon
     with new_world(DATABASES) as world:
         for way in (world.archive, world.archive_together):
             with monkeypatch.context() as patch:
-                before(patch, one, "select", lambda: vanish(world))
-                before(patch, many, "prove_shape", lambda: vanish(world))
+                before(patch, row_locks, "select", lambda: vanish(world))
+                before(patch, table_locks, "prove_shape", lambda: vanish(world))
                 with pytest.raises(MissingObjectError, match=f"2013_school_13.tar.gz {GONE}"):
                     way(SCHOOL)
             assert state(world) == "extracting"
@@ -175,8 +176,7 @@ def test_a_deletion_cut_off_between_shard_and_master_ends_when_its_object_is_bac
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with new_world(DATABASES) as world:
-        with monkeypatch.context() as patch, until_it_dies():
-            before(patch, one, "_commit_master", dies)
+        with before_master_commits(monkeypatch, dies), until_it_dies():
             world.archive(SCHOOL)
         bucket, path = Bucket(world.environment.store), tmp_path / "object"
         [[location]] = rows(world, "master", RECORD)

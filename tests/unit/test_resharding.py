@@ -108,9 +108,9 @@ def test_live_tenants_are_moved_only_where_something_keeps_the_application_off(
 @pytest.mark.parametrize(
     ("move", "expected"),
     [
-        (left(1), "withdrawn"),
-        (left(1, state=State.SWITCHED), "ended"),
-        (left(1, SPLIT, State.PLANNED), "withdrawn"),  # its rows are in one shard
+        (left(1), "settled"),
+        (left(1, state=State.SWITCHED), "settled"),
+        (left(1, SPLIT, State.PLANNED), "settled"),  # its rows are in one shard
         (left(1, SPLIT), "half moved"),
     ],
 )
@@ -119,8 +119,7 @@ def test_an_interrupted_move_is_settled_by_its_own_route(
 ) -> None:
     moving(monkeypatch, move)
     monkeypatch.setattr("archiver.records.move_record.interrupted", lambda master, ids=None: (move,))
-    monkeypatch.setattr(merge_split, "end", lambda archiver, left: "ended")
-    monkeypatch.setattr(merge_split, "withdraw", lambda archiver, left: "withdrawn")
+    monkeypatch.setattr(merge_split, "settle_move", lambda archiver, left: "settled")
     half = pytest.raises(RefusedError, match="School 1 is half moved from shard_1 to shard_2")
     with half if expected == "half moved" else nullcontext():
         ended: Any = merge_split._settled(archiver(), tenant(1, "shard_1"), MERGE)
