@@ -19,7 +19,7 @@ from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.setup import archiver as open_archiver
 from inventory.keys import Key
 from inventory.model import Environment, Role
-from runbooks.archives import catalog, contents, estimate, reencrypt, release, stragglers
+from runbooks.archives import adopt, catalog, contents, estimate, reencrypt, release, stragglers
 from runbooks.archives import lists as archives_lists
 from runbooks.archives import log as archives_log
 from runbooks.archives import scope as archives_scope
@@ -207,6 +207,7 @@ for module in (
     archives_lists,
     archives_log,
     contents,
+    adopt,
     reencrypt,
     catalog,
     estimate,

@@ -197,7 +197,7 @@ class _Bookkeeping:
             for link in shard_keys.unenforced(self.model, schema)
         }
         shard_keys.remember(shard, schema, self.record, keys)
-        markers.write(shard, self.record, DELETED, markers.located(self.record, content))
+        markers.write(shard, self.record, DELETED, markers.of_deletion(self.record, content))
         return content
 
     def _complete(self, rows: DecidedRows, content: Mapping[str, Any], deleted: Mapping[str, int]) -> Deletion:

@@ -41,7 +41,7 @@ class Entry:
     at: datetime
     operator: str
     host: str
-    act: str  # archive, restore, verify, drop, move, cat, query, find, accept
+    act: str  # archive, restore, verify, drop, move, cat, query, find, accept, adopt
     tenant_id: Key
     year: int
     record_id: int
@@ -63,6 +63,16 @@ def closing(record: Marked, location: str, shard: str) -> dict[str, object]:
     `shard` is where the rows lay, or were loaded.
     """
     return {"location": location, "shard": shard, "started_at": record.started_at.isoformat()}
+
+
+def closed_locations(session: Session, locations: Sequence[str]) -> set[str]:
+    """Return those of these locations whose archives the log says were restored or dropped."""
+    query = (
+        "SELECT details ->> 'location' FROM archiver.log"
+        " WHERE act IN ('restore', 'drop') AND details ->> 'location' = ANY(%s)"
+    )
+    rows = session.rows(query, (list(locations),), doing="reading the log") if ready(session) else []
+    return {row[0] for row in rows}
 
 
 def log_all(session: Session, act: str, records: Sequence[Logged], details: Sequence[Mapping[str, object]]) -> None:

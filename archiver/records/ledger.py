@@ -77,6 +77,13 @@ def new_turn(session: Session) -> int:
     return int(session.row("SELECT nextval('archiver.turns')", doing="taking a turn")[0])
 
 
+def skip_ids(session: Session, last: int) -> None:
+    """Give out no id up to this one: the records that had them may be adopted under their own."""
+    serial = "pg_get_serial_sequence('archiver.archives', 'id')"
+    query = f"SELECT setval({serial}, greatest(%s, coalesce(pg_sequence_last_value({serial}::regclass), 1)))"
+    session.row(query, (last,), doing="numbering records")
+
+
 def insert(session: Session, kind: Kind, state: State, rows: Sequence[Row]) -> list[int]:
     """Write new records, which have the same columns. Return their ids."""
     if not rows:

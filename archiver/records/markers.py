@@ -36,6 +36,12 @@ def located(record: Marked, content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "location": record.location}
 
 
+def of_deletion(record: Record, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a tenant's deletion: `located`, with what no manifest says, so that it can be adopted."""
+    night = record.night and record.night.isoformat()
+    return {**located(record, content), "depth": record.depth, "night": night}
+
+
 def write(session: Session, record: Marked, act: str, content: Mapping[str, Any]) -> None:
     """Write a marker to a shard. Call it in the transaction of the act.
 
@@ -58,7 +64,10 @@ def write_all(session: Session, records: Sequence[Record], act: str, contents: S
             act,
             [record.id for record in records],
             [record.started_at for record in records],
-            [json.dumps(located(record, each), default=str) for record, each in zip(records, contents, strict=True)],
+            [
+                json.dumps(of_deletion(record, each), default=str)
+                for record, each in zip(records, contents, strict=True)
+            ],
         ),
         doing="writing the markers",
     )

@@ -36,7 +36,7 @@ UNDONE = (State.EXTRACTING, State.STORED, State.VERIFIED, State.DELETING)  # a l
 # By kind, what may follow a state; None: no record. A state may also be written again. docs/architecture.md draws them.
 TRANSITIONS: Mapping[Kind, Mapping[State | None, frozenset[State | None]]] = {
     Kind.TENANT: {
-        None: frozenset({State.EXTRACTING}),
+        None: frozenset({State.EXTRACTING, State.DELETING, State.ARCHIVED}),
         State.EXTRACTING: frozenset({State.STORED, State.DELETING, None}),
         State.STORED: frozenset({State.VERIFIED, State.DELETING, None}),
         State.VERIFIED: frozenset({State.DELETING, State.EXTRACTING, None}),

@@ -263,7 +263,7 @@ def test_markers_of_these_acts_lie_in_the_shards_with_these_words(lived: World) 
             )
 
     assert found == {
-        "deleted": {"found", "gone", "deleted", "staying", "location"},
+        "deleted": {"found", "gone", "deleted", "staying", "location", "depth", "night"},
         "moved in": {"tenant", "location"},
         "moved out": {"tenant", "location"},
         "restored": {"inserted", "there", "replaced", "differing", "lost"},

@@ -1,0 +1,72 @@
+"""Markers about archives that master does not record: whose rows went, on which shard, by which record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from archiver.postgres.own_schema import ready
+from archiver.postgres.session import Session
+from archiver.records.markers import DELETED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveClaim:
+    """A marker that names an archive: a `Marked` record, as far as the shard knows it."""
+
+    shard: str
+    location: str
+    id: int  # of the record that master lost
+    started_at: datetime
+    act: str  # deleted, moved in, moved out
+    at: datetime
+    restored: bool  # on the same shard, since
+
+    @property
+    def open(self) -> bool:
+        """True if the archive holds a tenant's rows that this shard deleted, and that did not come back to it."""
+        return self.act == DELETED and not self.restored
+
+
+def claims_of(shards: Mapping[str, Session], locations: Sequence[str]) -> dict[str, list[ArchiveClaim]]:
+    """Return what markers of all shards say of these archives, by location; none that older versions wrote."""
+    by_location: dict[str, list[ArchiveClaim]] = {}
+    for shard, session in shards.items():
+        rows = session.rows(_CLAIMS, (list(locations),), doing="looking for markers") if ready(session) else []
+        for location, number, started_at, act, at, restored in rows:
+            claim = ArchiveClaim(
+                shard=shard,
+                location=location,
+                id=number,
+                started_at=started_at,
+                act=act,
+                at=at,
+                restored=restored,
+            )
+            by_location.setdefault(location, []).append(claim)
+    return by_location
+
+
+def last_id(shards: Sequence[Session]) -> int:
+    """Return the highest id of a record that any marker knows; 0 without markers."""
+    query = "SELECT coalesce(max(record_id), 0) FROM archiver.markers"
+    return max((session.row(query)[0] for session in shards if ready(session)), default=0)
+
+
+def content(session: Session, claim: ArchiveClaim) -> dict[str, Any]:
+    """Return what a claim's marker says."""
+    query = "SELECT content FROM archiver.markers WHERE (record_id, started_at, act) = (%s, %s, %s)"
+    of_marker: dict[str, Any] = session.row(query, (claim.id, claim.started_at, claim.act), doing="reading a marker")[0]
+    return of_marker
+
+
+_CLAIMS = """
+SELECT m.content ->> 'location', m.record_id, m.started_at, m.act, m.at,
+       EXISTS (SELECT 1 FROM archiver.markers r
+                WHERE (r.record_id, r.started_at, r.act) = (m.record_id, m.started_at, 'restored'))
+  FROM archiver.markers m
+ WHERE m.act IN ('deleted', 'moved in', 'moved out') AND m.content ->> 'location' = ANY(%s)
+ ORDER BY m.at
+"""

@@ -1,0 +1,305 @@
+"""The ledger mended from the store: master set back to yesterday, its ledger lost, and objects that lie."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pyrage import x25519
+
+from archiver.checks.unrecorded import Unrecorded, unrecorded
+from archiver.format import encryption
+from archiver.records import adoption, archive_record
+from archiver.records.archive_record import Record
+from archiver.records.state import State
+from archiver.runs.adopt import Adopted, Verdict, adopter
+from archiver.runs.adopt import adopt as adopt_all
+from archiver.runs.setup import databases_of
+from archiver.store.bucket import Bucket, file_digests
+from errors import DamagedError, ExitCode, RefusedError, UsageError
+from rehearsal.postgres_server import Cluster
+from runbooks.cli import call
+from tests import oracle
+from tests.inside import inv_inside
+from tests.torture.set_back_ways import HERE, OTHER, SCHOOL
+from tests.worlds import YEAR, NewWorld, World, same, sql
+
+COUNTER = itertools.count(1)
+
+
+@pytest.fixture
+def world(new_world: NewWorld) -> Iterator[World]:
+    """Master and one shard."""
+    with new_world(("master", HERE)) as world:
+        yield world
+
+
+@pytest.fixture
+def yesterday(cluster: Cluster, world: World) -> Callable[[], Callable[[], object]]:
+    """Copy master; what is returned puts the copy in its place."""
+
+    def copy() -> Callable[[], object]:
+        name = world.environment.master.connection["dbname"]
+        backup = f"{name}_backup_{next(COUNTER)}"
+        cluster.sql(f"CREATE DATABASE {backup} TEMPLATE {name} STRATEGY FILE_COPY OWNER apangea")
+        swap = f"DROP DATABASE {name} WITH (FORCE);\nALTER DATABASE {backup} RENAME TO {name}"
+        return partial(cluster.sql, swap)
+
+    return copy
+
+
+def found(world: World) -> Unrecorded:
+    with databases_of(world.environment, "test") as databases, databases.exclusive_lock():
+        return unrecorded(Bucket(world.environment.store), databases)
+
+
+def adopt(world: World) -> list[Adopted]:
+    """As `inv archive.adopt --accept` does."""
+    with world.archiver() as archiver, archiver.databases.exclusive_lock():
+        databases = archiver.databases
+        objects = unrecorded(archiver.bucket, databases).objects
+        adoption.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
+        resources = adopter(databases, archiver.bucket, archiver.keys, archiver.work, objects)
+        return adopt_all(resources, partial(adoption.adopt, databases.master), lambda outcome: None)
+
+
+def look(world: World, work: Path) -> list[Adopted]:
+    """As `inv archive.adopt` does."""
+    with databases_of(world.environment, "test") as databases, databases.exclusive_lock():
+        bucket = Bucket(world.environment.store)
+        keys = encryption.keys(world.environment.store.recipients, world.identity)
+        resources = adopter(databases, bucket, keys, work, unrecorded(bucket, databases).objects)
+        return adopt_all(resources, lambda adoption: None, lambda outcome: None)
+
+
+def verdicts(outcomes: Sequence[Adopted]) -> list[Verdict]:
+    return sorted((outcome.result() for outcome in outcomes), key=lambda verdict: verdict.subject)
+
+
+def records(world: World) -> list[Record]:
+    with world.archiver() as archiver:
+        return sorted(archive_record.read_if_any(archiver.databases.master), key=lambda record: record.id)
+
+
+def locations(world: World) -> list[str]:
+    bucket = Bucket(world.environment.store)
+    return sorted(each.location for each in bucket.objects(f"{YEAR}/"))
+
+
+def lose_the_ledger(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("DROP SCHEMA archiver CASCADE")
+
+
+def copied(world: World, location: str, key: str) -> str:
+    """Copy an object to another key; return its location."""
+    bucket, store = Bucket(world.environment.store), world.environment.store
+    source = f"{store.bucket}/{store.prefix}/{bucket.key(location)}"
+    bucket._client.copy_object(Bucket=store.bucket, Key=f"{store.prefix}/{key}", CopySource=source)
+    return bucket.location(key)
+
+
+def third_school(world: World) -> int:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT max(id) FROM schools WHERE shard = %s AND id NOT IN (%s, %s)", (HERE, SCHOOL, OTHER))
+        [[number]] = cursor.fetchall()
+        return int(number)
+
+
+def test_a_master_of_yesterday_gets_every_archive_back_and_nothing_is_archived_twice(
+    world: World, yesterday: Callable[[], Callable[[], object]], tmp_path: Path
+) -> None:
+    before, third = oracle.snapshot(world.dsns), third_school(world)
+    world.archive(third)
+    set_back = yesterday()
+    world.archive(OTHER, depth="students")
+    world.archive_together(SCHOOL)
+    after, lost, objects = oracle.snapshot(world.dsns), records(world), locations(world)
+    set_back()
+    with pytest.raises(RefusedError, match="master has no record of"):
+        world.archive(SCHOOL)
+    half = oracle.snapshot(world.dsns)
+
+    shown = verdicts(look(world, tmp_path))
+    assert [each.id for each in records(world)] == [lost[0].id]
+    assert verdicts(adopt(world)) == shown
+
+    assert [(each.subject, each.state) for each in shown] == [
+        (f"school {number} of {YEAR}", State.DELETING) for number in sorted((OTHER, SCHOOL))
+    ]
+    same(half, oracle.snapshot(world.dsns))
+    facts = ("id", "tenant_id", "started_at", "location", "sha256", "etag", "members", "depth", "night", "shard")
+    assert [[getattr(each, name) for name in facts] for each in records(world)] == [
+        [getattr(each, name) for name in facts] for each in lost
+    ]
+    assert adopt(world) == []
+    world.archive(OTHER, depth="students")
+    world.archive(SCHOOL)
+    same(after, oracle.snapshot(world.dsns))
+    assert (locations(world), {each.state for each in records(world)}) == (objects, {State.ARCHIVED})
+    world.restore(SCHOOL, OTHER, third)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_ledger_that_is_lost_is_rebuilt_and_all_rows_come_back(world: World, tmp_path: Path) -> None:
+    before = oracle.snapshot(world.dsns)
+    world.archive(OTHER, depth="students")
+    world.archive_together(SCHOOL)
+    lost, after = records(world), oracle.snapshot(world.dsns)
+    lose_the_ledger(world)
+
+    assert {each.state for each in verdicts(look(world, tmp_path))} == {State.ARCHIVED}
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'archiver'")
+        assert cursor.fetchall() == [(0,)]  # a look makes no tables
+    adopt(world)
+
+    same(after, oracle.snapshot(world.dsns))
+    for name in ("id", "tenant_id", "state", "location", "sha256", "members", "depth", "kept", "tenant_name"):
+        assert [getattr(each, name) for each in records(world)] == [getattr(each, name) for each in lost], name
+    assert adopt(world) == []
+    world.restore(SCHOOL, OTHER)
+    same(before, oracle.snapshot(world.dsns))
+    assert [each.reason for each in verdicts(adopt(world))] == ["its rows were restored, or it was dropped"] * 2
+
+
+def test_an_encrypted_archive_is_adopted_with_its_identity_alone(world: World, tmp_path: Path) -> None:
+    before, identity = oracle.snapshot(world.dsns), x25519.Identity.generate()
+    (tmp_path / "team").write_text(str(identity))
+    store = replace(world.environment.store, recipients=(str(identity.to_public()),))
+    closed = replace(world, environment=replace(world.environment, store=store))
+    closed.archive(SCHOOL)
+    lose_the_ledger(closed)
+
+    [outcome] = adopt(closed)
+    assert isinstance(outcome.error, UsageError)
+    assert "is encrypted, and no identity was given" in str(outcome.error)
+    assert records(closed) == []
+    opening = replace(closed, identity=str(tmp_path / "team"))
+    [verdict] = verdicts(adopt(opening))
+
+    assert verdict.state is State.ARCHIVED
+    opening.restore(SCHOOL)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_objects_that_lie_or_cannot_be_read_are_named_and_the_others_are_adopted(world: World, tmp_path: Path) -> None:
+    world.archive(SCHOOL)
+    [record] = records(world)
+    lose_the_ledger(world)
+    name = f"{YEAR}_school_99.tar.gz"
+    lying = copied(world, record.location, f"{YEAR}/99/20140101T000000-1f3a/{name}")
+    cut, bucket = tmp_path / "cut", Bucket(world.environment.store)
+    cut.write_bytes(b"no archive at all")
+    bucket.put(f"{YEAR}/98/20140101T000000-1f3a/{YEAR}_school_98.tar.gz", cut, file_digests(cut))
+
+    outcomes = {outcome.item.location: outcome for outcome in adopt(world)}
+
+    damaged = [outcome for outcome in outcomes.values() if outcome.error]
+    assert [type(outcome.error) for outcome in damaged] == [DamagedError, DamagedError]
+    assert f"{lying}, manifest.json: it is of school {SCHOOL} of {YEAR}" in str(outcomes[lying].error)
+    assert outcomes[lying].error.hint  # type: ignore[union-attr]
+    assert outcomes[record.location].result().state is State.ARCHIVED
+    assert [each.location for each in records(world)] == [record.location]
+
+
+def test_of_two_objects_of_one_archive_that_is_adopted_which_the_shard_names(world: World) -> None:
+    world.archive(SCHOOL)
+    [record] = records(world)
+    lose_the_ledger(world)
+    folder, _, name = record.location.rsplit("/", 2)
+    bucket = Bucket(world.environment.store)
+    other = copied(world, record.location, f"{bucket.key(folder)}/20990101T000000-1f3a/{name}")
+
+    by_location = {outcome.item.location: outcome.result() for outcome in adopt(world)}
+
+    assert by_location[record.location].state is State.ARCHIVED
+    assert by_location[other] == Verdict(subject=f"school {SCHOOL} of {YEAR}", reason=f"{record.location} holds them")
+
+
+def test_two_objects_of_one_archive_that_no_marker_names_are_refused_with_both_names(world: World) -> None:
+    world.archive(SCHOOL)
+    [record] = records(world)
+    lose_the_ledger(world)
+    with sql(world, HERE) as cursor:
+        cursor.execute("DELETE FROM archiver.markers")
+    bucket = Bucket(world.environment.store)
+    folder, _, name = record.location.rsplit("/", 2)
+    other = copied(world, record.location, f"{bucket.key(folder)}/20990101T000000-1f3a/{name}")
+
+    outcomes = adopt(world)
+
+    for outcome in outcomes:
+        assert isinstance(outcome.error, RefusedError)
+        assert record.location in str(outcome.error)
+        assert other in str(outcome.error)
+    assert (len(outcomes), records(world)) == (2, [])
+    bucket.delete(bucket.key(other))
+    assert [each.state for each in verdicts(adopt(world))] == [State.ARCHIVED]
+
+
+def test_a_school_that_is_partly_live_is_named_and_not_adopted(
+    world: World, yesterday: Callable[[], Callable[[], object]]
+) -> None:
+    set_back = yesterday()
+    world.archive(SCHOOL)
+    set_back()
+    with sql(world, HERE) as cursor:
+        cursor.execute("DELETE FROM archiver.markers")
+
+    [outcome] = adopt(world)
+
+    assert isinstance(outcome.error, RefusedError)
+    assert "partly live" in str(outcome.error)
+    assert records(world) == []
+
+
+def test_a_school_that_is_live_needs_no_record_of_an_extraction_that_failed(world: World) -> None:
+    world.archive(SCHOOL)
+    world.restore(SCHOOL)
+    with sql(world, HERE) as cursor:
+        cursor.execute("DELETE FROM archiver.markers")
+    lose_the_ledger(world)
+
+    [verdict] = verdicts(adopt(world))
+
+    assert (verdict.state, verdict.reason) == (None, "its rows are live")
+
+
+def test_an_operator_sees_what_would_be_adopted_and_then_adopts_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(call, "load_environment", lambda *_, **__: world.environment)
+    world.archive(SCHOOL)
+    [record] = records(world)
+    lose_the_ledger(world)
+
+    for options, verb in (((), "would be adopted"), (("--accept",), "adopted")):
+        said = inv_inside(capsys, "archive.adopt", "--here", *options)
+        assert (said.code, said.err) == (0, ""), said
+        out = " ".join(said.out.split())
+        assert f"{record.location}: school {SCHOOL} of {YEAR}: {verb}, " in out
+        assert f"1 of 1 object {verb}: " in out
+    again = inv_inside(capsys, "archive.adopt", "--here", "--accept")
+    assert (again.code, again.out) == (0, "Nothing to do: every archive in the store has its record.\n")
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT act FROM archiver.log")
+        assert cursor.fetchall() == [("adopt",)]
+    bucket = Bucket(world.environment.store)
+    bucket.delete(bucket.key(record.location))
+    lost = inv_inside(capsys, "archive.adopt", "--here")
+    assert lost.code == ExitCode.FAILED
+    assert f"NO OBJECT: tenant {SCHOOL} of {YEAR}, archived: {record.location}" in lost.out
+
+
+def test_a_record_whose_object_is_gone_is_named(world: World) -> None:
+    world.archive(SCHOOL)
+    [record] = records(world)
+    bucket = Bucket(world.environment.store)
+    bucket.delete(bucket.key(record.location))
+
+    assert [each.location for each in found(world).records] == [record.location]
