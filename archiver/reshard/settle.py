@@ -58,12 +58,11 @@ def settle_move(archiver: Archiver, left: Move) -> Ended | None:
     read.
     """
     trace = _trace(archiver, left)
-    act = settlement(Kind.MOVE, left.state, trace)
-    if act is Settlement.REFUSE:
+    if settlement(Kind.MOVE, left.state, trace) is Settlement.REFUSE:
         raise _forgotten(archiver, left, trace)
     if left.state is State.SWITCHED:
         return end(archiver, left)
-    if left.members and act is Settlement.COMPARE and not _taken_back(archiver, left):
+    if left.members and not _taken_back(archiver, left):  # COMPARE is what is left: the rows decide
         return end(archiver, left)
     move_record.withdrawn(archiver.databases.master, left)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +12,7 @@ from archiver.catalog.model import MASTER, TableName, resolve
 from archiver.load import load, obstacles
 from archiver.load.forbidden_rows import forbidden_rows
 from archiver.load.load import IncomingArchive, LiveNeighbors
-from archiver.load.obstacles import compare_with_live
+from archiver.load.obstacles import compare_together, compare_with_live
 from archiver.load.staged import Staged
 from archiver.load.unique_conflicts import unique_conflicts
 from archiver.postgres.schema import Schema
@@ -89,6 +89,36 @@ def test_a_live_row_with_the_key_of_an_archived_one_is_in_its_way_where_none_sta
     incoming = IncomingArchive(placement=placement, model=MODEL, archive=archive, mappings=mappings)
     compare_with_live(incoming, retained)
     assert compared == [complete]
+
+
+def test_archives_that_are_loaded_together_are_compared_where_each_has_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    staged: list[Any] = []
+    compared: list[str] = []
+
+    def stage(session: Any, tables: Any, model: object, archive: object, first: int) -> Any:
+        staged.append((session.where, len(tables), first))
+        return dict.fromkeys(range(len(tables)))
+
+    monkeypatch.setattr(obstacles, "stage_rows", stage)
+    monkeypatch.setattr(
+        obstacles._Comparing,
+        "add",
+        lambda self, incoming, database, *_: compared.append(f"{incoming.archive} {database}"),
+    )
+    sessions = {"master": session(where="master"), "shard": session(where="shard")}
+    placement: Any = SimpleNamespace(sessions=sessions, schemas=SCHEMAS)
+    school: Any = {MASTER: SimpleNamespace(tables=[1, 2])}
+    month: Any = {"shard": SimpleNamespace(tables=[3])}
+    archives: Any = [
+        (IncomingArchive(placement=placement, model=MODEL, archive=cast(Any, name), mappings=mappings), None)
+        for name, mappings in (("school", school), ("month", month), ("month before", month))
+    ]
+    assert len(compare_together(archives)) == 3
+    assert compared == ["school master", "month shard", "month before shard"]
+    assert staged == [
+        *(("master", 2, 0), ("master", 0, 2), ("master", 0, 2)),
+        *(("shard", 0, 0), ("shard", 1, 0), ("shard", 1, 1)),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,17 @@ def test_references_go_by_keys_of_any_type_and_by_the_words_of_the_catalogs_link
     catalog = model(rooms=ROOMS, desks=Table(group="a", found_by=("place_id = rooms.id",)))
     found = missing_references(server, {"desks": staged("desks", f"id, {column}")}, live, catalog)
     assert [str(each.reference) for each in found] == [reference]
+
+
+def test_a_reference_may_lead_into_an_archive_that_is_loaded_together() -> None:
+    live = Schema(tables={"desks": shape("id, room_id", key("room_id", "rooms"))}, types={})
+    server: Any = session()
+    desks, rooms = {"desks": staged("desks", "id, room_id")}, {"rooms": staged("rooms", "id")}
+    for others, named in (((), False), ((rooms,), True), (({"rooms": staged("rooms", "name")},), False)):
+        server.texts.clear()
+        missing_references(server, desks, live, model(rooms=ROOMS), others)
+        [text] = [text for doing, text in server.texts if doing == "following master.desks.room_id"]
+        assert ("Identifier('pg_temp', 'rooms')" in text) is named
 
 
 def test_a_link_to_another_database_names_no_table_of_this_one() -> None:

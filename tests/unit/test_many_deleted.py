@@ -14,6 +14,7 @@ from archiver.delete.strategy import JoinedTables
 from archiver.delete.table_locks import LockedTables, TableLocks, VerifiedSet
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
+from archiver.records.state import State
 from errors import CutoverError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from tests.answering import asked, session
@@ -157,11 +158,16 @@ def test_the_keys_of_other_interrupted_deletions_count_as_live(own: Any, other: 
 
 
 @pytest.mark.parametrize(
-    ("begun", "has_shard", "finished"),
-    [({"found": {}, "gone": {}}, True, True), (None, True, False), ({"found": {}, "gone": {}}, False, False)],
+    ("acts", "has_shard", "finished"),
+    [
+        ({"deleted"}, True, True),
+        (set[str](), True, False),
+        ({"deleted", "restored"}, True, False),  # master was set back, and has its rows, too
+        ({"deleted"}, False, False),
+    ],
 )
 def test_a_deletion_that_the_shard_committed_is_finished_in_master(
-    monkeypatch: pytest.MonkeyPatch, begun: Any, has_shard: bool, finished: bool
+    monkeypatch: pytest.MonkeyPatch, acts: set[str], has_shard: bool, finished: bool
 ) -> None:
     databases: list[Any] = []
     deletion = one.Deletion(record=record(1), deleted={}, retained={}, appeared={})
@@ -170,14 +176,15 @@ def test_a_deletion_that_the_shard_committed_is_finished_in_master(
         databases.append((locks.databases, [each.doing for each in transactions]))
         return deletion, None
 
-    monkeypatch.setattr("archiver.records.markers.read", lambda *_: begun)
+    monkeypatch.setattr("archiver.records.markers.acts", lambda *_: acts)
+    monkeypatch.setattr("archiver.records.markers.read", lambda *_: {"found": {}, "gone": {}})
     monkeypatch.setattr(marker, "keys", lambda *_: {})
     monkeypatch.setattr(one, "delete_and_commit", delete_and_commit)
     monkeypatch.setattr(one, "appeared", lambda *_: {"master.prizes": 1})
     monkeypatch.setattr(one, "appeared_in_shard", lambda *_: {"shard.visits": 2})
     sessions = {MASTER: session(), **({SHARD: session()} if has_shard else {})}
     placement = Placement(sessions=sessions, schemas=SCHEMAS, shard="shard_1", other_shards=())
-    of: Any = SimpleNamespace(tenant_id=1, snapshots={})
+    of: Any = SimpleNamespace(tenant_id=1, snapshots={}, state=State.DELETING)
     found = one.resume(placement, MODEL, of, cast(Any, None), cast(Any, None))
     assert databases == [([MASTER], ["deleting in master for company 1"])] * finished
     assert (found and found.appeared) == ({"master.prizes": 1, "shard.visits": 2} if finished else None)

@@ -12,6 +12,7 @@ import pytest
 from archiver.catalog.model import MASTER, SHARD, Link, TableName
 from archiver.postgres.selection import SelectedRows, Selection
 from archiver.records.move_record import Route
+from archiver.records.settlement import Seen
 from archiver.records.state import State
 from archiver.reshard import move, preview, settle
 from errors import RefusedError
@@ -100,6 +101,27 @@ def test_a_preview_names_a_half_move_of_another_route(in_two_shards: bool, route
     shown = preview._of_interrupted(left, route)
     assert shown.in_the_way == (("it is half moved, which ends first: inv shards.merge",) if blocked else ())
     assert isinstance(shown.done.error, RefusedError) is blocked
+
+
+@pytest.mark.parametrize(
+    ("state", "members", "held", "acts"),
+    [
+        (State.SWITCHED, True, True, ["ended"]),  # the rows are not asked: master names the target
+        (State.LOADING, True, True, ["withdrawn"]),
+        (State.LOADING, True, False, ["ended"]),
+        (State.PLANNED, False, False, ["withdrawn"]),  # nothing was stored yet
+    ],
+)
+def test_an_interrupted_move_is_withdrawn_where_the_source_holds_the_rows(
+    monkeypatch: pytest.MonkeyPatch, state: State, members: bool, held: bool, acts: list[str]
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(settle, "_trace", lambda *_: Seen.NOTHING)
+    monkeypatch.setattr(settle, "_taken_back", lambda *_: held)
+    monkeypatch.setattr(settle, "end", lambda *_: done.append("ended"))
+    monkeypatch.setattr("archiver.records.move_record.withdrawn", lambda *_: done.append("withdrawn"))
+    settle.settle_move(at_work(), cast(Any, SimpleNamespace(state=state, members=members)))
+    assert done == acts
 
 
 def test_rows_that_differ_are_neither_moved_nor_deleted() -> None:

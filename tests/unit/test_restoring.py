@@ -158,6 +158,18 @@ def test_rows_of_any_table_may_be_live_already(
     assert found.everywhere is everywhere
 
 
+@pytest.mark.parametrize(("pending", "back"), [(set[str](), True), ({"restored"}, False)])
+def test_a_restore_steps_back_only_if_the_shard_did_not_commit(
+    monkeypatch: pytest.MonkeyPatch, pending: set[str], back: bool
+) -> None:
+    states: list[State] = []
+    monkeypatch.setattr(restore, "_pending", lambda *_: pending)
+    monkeypatch.setattr(restore, "replace", lambda record, **_: record)
+    monkeypatch.setattr("archiver.records.archive_record.step_back", lambda *args: states.append(args[-1]))
+    restore._step_back(placement(), record())
+    assert states == [State.ARCHIVED] * back
+
+
 def test_without_a_shard_no_deletion_of_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     shows(monkeypatch)
     assert not restore._deletion_was_lost(placement(has_shard=False), record())
