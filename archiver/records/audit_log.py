@@ -75,6 +75,13 @@ def closed_locations(session: Session, locations: Sequence[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
+def restored_slices(session: Session, location: str) -> set[Key]:
+    """Return the tenants whose slices of a month's object the log says were restored."""
+    query = "SELECT key FROM archiver.log WHERE act = 'restore activity' AND details ->> 'location' = %s"
+    rows = session.rows(query, (location,), doing="reading the log") if ready(session) else []
+    return {key_of_text(row[0]) for row in rows}
+
+
 def log_all(session: Session, act: str, records: Sequence[Logged], details: Sequence[Mapping[str, object]]) -> None:
     """Append an entry for each record; `details` are in the order of the records.
 

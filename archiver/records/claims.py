@@ -10,6 +10,7 @@ from typing import Any
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.records.markers import DELETED
+from inventory.keys import Key, key_of_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,32 @@ def claims_of(shards: Mapping[str, Session], locations: Sequence[str]) -> dict[s
     return by_location
 
 
+@dataclass(frozen=True, kw_only=True)
+class SliceClaim:
+    """A marker of a slice whose rows a shard deleted, and that did not come back to it."""
+
+    id: int  # of the month's record that master lost
+    started_at: datetime
+    key: Key
+    deleted: Mapping[str, int]  # rows by member, before those that stayed are taken off
+    stayed: Mapping[str, Sequence[str]]
+    at: datetime
+
+    @property
+    def deleted_rows(self) -> int:
+        """The number of its rows that are only in the archive."""
+        return sum(self.deleted.values()) - sum(map(len, self.stayed.values()))
+
+
+def slice_claims(session: Session, location: str) -> list[SliceClaim]:
+    """Return what a shard's markers say of the slices of a month's object; none that older versions wrote."""
+    rows = session.rows(_SLICES, (location,), doing="looking for markers") if ready(session) else []
+    return [
+        SliceClaim(id=number, started_at=started_at, key=key_of_text(key), deleted=deleted, stayed=stayed, at=at)
+        for number, started_at, key, deleted, stayed, at in rows
+    ]
+
+
 def last_id(shards: Sequence[Session]) -> int:
     """Return the highest id of a record that any marker knows; 0 without markers."""
     query = "SELECT coalesce(max(record_id), 0) FROM archiver.markers"
@@ -62,6 +89,14 @@ def content(session: Session, claim: ArchiveClaim) -> dict[str, Any]:
     return of_marker
 
 
+_SLICES = """
+SELECT m.record_id, m.started_at, substr(m.act, 7, length(m.act) - 11), m.content -> 'went', m.content -> 'stayed', m.at
+  FROM archiver.markers m
+ WHERE m.act ~ '^slice .* went$' AND m.content ->> 'location' = %s
+   AND NOT EXISTS (SELECT 1 FROM archiver.markers r WHERE (r.record_id, r.started_at) = (m.record_id, m.started_at)
+                      AND r.act = regexp_replace(m.act, ' went$', ' restored'))
+ ORDER BY m.at
+"""
 _CLAIMS = """
 SELECT m.content ->> 'location', m.record_id, m.started_at, m.act, m.at,
        EXISTS (SELECT 1 FROM archiver.markers r

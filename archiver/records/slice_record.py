@@ -80,17 +80,22 @@ class MonthSummary:
 def stored(session: Session, month: Month, digests: StoredDigests, slices: Sequence[Slice]) -> Month:
     """Write that the object is in the store, and the position of each slice in it."""
     with session.transaction(doing="writing the month's record"):
-        session.execute(
-            "INSERT INTO archiver.members (kind, archive_id, key, start, size, sha256, rows)"
-            " SELECT %s, %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[])",
-            (
-                *(Kind.MONTH.value, month.id, [key_text(month_slice.tenant_id) for month_slice in slices]),
-                *([getattr(month_slice, name) for month_slice in slices] for name in ("start", "size", "sha256")),
-                [json.dumps(month_slice.rows) for month_slice in slices],
-            ),
-            doing="writing the month's record",
-        )
+        write(session, month, slices)
         return month_record.advance(session, month, State.STORED, **vars(digests))
+
+
+def write(session: Session, month: Month, slices: Sequence[Slice]) -> None:
+    """Write the position of each slice in a month's object. Call it in the transaction of the month's record."""
+    session.execute(
+        "INSERT INTO archiver.members (kind, archive_id, key, start, size, sha256, rows)"
+        " SELECT %s, %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[])",
+        (
+            *(Kind.MONTH.value, month.id, [key_text(month_slice.tenant_id) for month_slice in slices]),
+            *([getattr(month_slice, name) for month_slice in slices] for name in ("start", "size", "sha256")),
+            [json.dumps(month_slice.rows) for month_slice in slices],
+        ),
+        doing="writing the month's record",
+    )
 
 
 def deleted(

@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[Kind, Mapping[State | None, frozenset[State | None]]] = {
         State.RESTORING: frozenset({State.ARCHIVED, None}),
     },
     Kind.MONTH: {
-        None: frozenset({State.EXTRACTING}),
+        None: frozenset({State.EXTRACTING, State.ARCHIVED}),
         State.EXTRACTING: frozenset({State.STORED, State.DELETING, None}),
         State.STORED: frozenset({State.VERIFIED, State.DELETING, None}),
         State.VERIFIED: frozenset({State.DELETING, None}),

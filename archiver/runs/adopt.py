@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from archiver.format import bundle, encryption, layout
 from archiver.format.bundle import Archive
@@ -15,11 +16,12 @@ from archiver.format.encryption import Keys
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Databases
 from archiver.records import audit_log
-from archiver.records.adoption import Adoption
+from archiver.records.adoption import Adoption, MonthAdoption
 from archiver.records.claims import claims_of
 from archiver.records.markers import DELETED
 from archiver.records.state import State
 from archiver.runs.adoptable import UNCHANGED, Adopter, adoption_of
+from archiver.runs.adoptable_month import month_adoption, open_slices
 from archiver.runs.each import Done, Outcome, for_each
 from archiver.store.bucket import Bucket, StoredDigests, StoredObject
 from errors import DamagedError, RefusedError
@@ -34,10 +36,14 @@ class Verdict:
     reason: str = ""
 
 
+Write = Callable[[Adoption | MonthAdoption], object]
+MONTHS, PURGES = "activity/", "purges/"  # how keys of these kinds begin
 Adopted = Outcome[StoredObject, Verdict]
 
 
-def adopter(databases: Databases, bucket: Bucket, keys: Keys, work: Path, objects: Sequence[StoredObject]) -> Adopter:
+def adopter(
+    databases: Databases, bucket: Bucket, keys: Keys, work: Path, zone: ZoneInfo, objects: Sequence[StoredObject]
+) -> Adopter:
     """Return the resources of a look at these objects, with what shards and log say of them."""
     locations = [each.location for each in objects]
     return Adopter(
@@ -45,13 +51,14 @@ def adopter(databases: Databases, bucket: Bucket, keys: Keys, work: Path, object
         bucket=bucket,
         keys=keys,
         work=work,
+        zone=zone,
         objects=objects,
         claims=claims_of({name: databases.session(name) for name in databases.shards}, locations),
         closed=frozenset(audit_log.closed_locations(databases.master, locations)),
     )
 
 
-def adopt(adopter: Adopter, write: Callable[[Adoption], object], on_result: Callable[[Adopted], None]) -> list[Adopted]:
+def adopt(adopter: Adopter, write: Write, on_result: Callable[[Adopted], None]) -> list[Adopted]:
     """Judge each object and `write` those to adopt. One that fails is reported, and the others go on.
 
     The caller holds the exclusive lock. `write` may do nothing: a look. `on_result` is called with each outcome.
@@ -64,11 +71,13 @@ def adopt(adopter: Adopter, write: Callable[[Adoption], object], on_result: Call
     return for_each(adopter.objects, judge, on_result, databases=adopter.databases)
 
 
-def _judged(adopter: Adopter, stored: StoredObject, write: Callable[[Adoption], object], work: Path) -> Done[Verdict]:
+def _judged(adopter: Adopter, stored: StoredObject, write: Write, work: Path) -> Done[Verdict]:
     key = adopter.bucket.key(stored.location)
     if adopter.is_closed(stored.location):
         return Done(detail=_closed(adopter, stored))
-    _refuse_other_kinds(adopter, stored, key)
+    if key.startswith(MONTHS):
+        return _judged_month(adopter, stored, key, write, work)
+    _refuse_other_kinds(stored, key)
     encryption.refuse_if_closed([stored.location], adopter.keys)
     digests, path = _fetched(adopter, stored, key, work)
     with bundle.opened(path, adopter.keys) as archive:
@@ -92,13 +101,25 @@ def _closed(adopter: Adopter, stored: StoredObject) -> Verdict:
     return Verdict(subject=stored.location, reason="its rows were restored, or it was dropped")
 
 
-def _refuse_other_kinds(adopter: Adopter, stored: StoredObject, key: str) -> None:
-    for start, what in (("activity/", "past months"), ("purges/", "a purge of legacy users")):
-        if key.startswith(start):
-            raise RefusedError(
-                f"{stored.location} is an archive of {what}, which can't be adopted yet. {UNCHANGED}",
-                hint="Restore master from a later backup, or load it as its README explains.",
-            )
+def _judged_month(adopter: Adopter, stored: StoredObject, key: str, write: Write, work: Path) -> Done[Verdict]:
+    _, month, shard, *_ = key.split("/")
+    subject = f"month {month} of {shard}"
+    claims = open_slices(adopter, stored, month, shard)
+    if not claims:
+        return Done(detail=Verdict(subject=subject, reason="no marker shows that rows are in it alone"))
+    digests, path = _fetched(adopter, stored, key, work)
+    adoption = month_adoption(adopter, stored, digests, path, claims)
+    write(adoption)
+    rows = sum(each.deleted_rows for each in claims)
+    return Done(detail=Verdict(subject=subject, state=adoption.state), rows=rows, size=stored.size)
+
+
+def _refuse_other_kinds(stored: StoredObject, key: str) -> None:
+    if key.startswith(PURGES):
+        raise RefusedError(
+            f"{stored.location} is an archive of a purge of legacy users, which can't be adopted. {UNCHANGED}",
+            hint="Restore master from a later backup, or load it as its README explains.",
+        )
 
 
 def _fetched(adopter: Adopter, stored: StoredObject, key: str, work: Path) -> tuple[StoredDigests, Path]:

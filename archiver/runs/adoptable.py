@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
 from archiver.format.bundle import Archive
@@ -37,6 +38,7 @@ class Adopter:
     bucket: Bucket
     keys: Keys
     work: Path
+    zone: ZoneInfo
     objects: Sequence[StoredObject]
     claims: Mapping[str, Sequence[ArchiveClaim]]  # by location
     closed: frozenset[str]  # locations of archives that were restored or dropped, by master's log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -12,9 +12,8 @@ from archiver.checks.unrecorded import unrecorded
 from archiver.format import encryption
 from archiver.postgres.databases import Databases
 from archiver.records import adoption
-from archiver.records.adoption import Adoption
+from archiver.runs.adopt import Write, adopter
 from archiver.runs.adopt import adopt as adopt_all
-from archiver.runs.adopt import adopter
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of, spool_folder
 from archiver.store.bucket import Bucket
@@ -37,7 +36,7 @@ def adopt(environment: Environment, accept: bool, identity: str) -> None:
         differences = unrecorded(bucket, databases)
         words = adoptions.AdoptionWords(verb="adopted" if accept else "would be adopted")
         results = Results(words, len(differences.objects), items=differences.objects)
-        resources = adopter(databases, bucket, keys, spool_folder(), differences.objects)
+        resources = adopter(databases, bucket, keys, spool_folder(), environment.zone, differences.objects)
         show(adoptions.missing_lines(differences.records))
         results.settle(adopt_all(resources, write, results.show))
     if differences.records:
@@ -45,9 +44,7 @@ def adopt(environment: Environment, accept: bool, identity: str) -> None:
 
 
 @contextmanager
-def _opened(
-    environment: Environment, accept: bool, identity: str
-) -> Iterator[tuple[Databases, Callable[[Adoption], object]]]:
+def _opened(environment: Environment, accept: bool, identity: str) -> Iterator[tuple[Databases, Write]]:
     """Yield the databases, and what is done with an adoption: it is written, or it is only shown."""
     if accept:
         with open_archiver(environment, "archive.adopt --accept", identity=identity) as archiver:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from pyrage import x25519
 
 from archiver.checks.unrecorded import Unrecorded, unrecorded
-from archiver.format import encryption
+from archiver.format import bundle, encryption
 from archiver.records import adoption, archive_record
 from archiver.records.archive_record import Record
 from archiver.records.state import State
@@ -25,9 +27,11 @@ from rehearsal.postgres_server import Cluster
 from runbooks.cli import call
 from tests import oracle
 from tests.inside import inv_inside
+from tests.months import archive_months, restore_months
 from tests.torture.set_back_ways import HERE, OTHER, SCHOOL
 from tests.worlds import YEAR, NewWorld, World, same, sql
 
+MONTH, MONTHS_DAY = "2014-07", date(2014, 9, 5)
 COUNTER = itertools.count(1)
 
 
@@ -63,7 +67,7 @@ def adopt(world: World) -> list[Adopted]:
         databases = archiver.databases
         objects = unrecorded(archiver.bucket, databases).objects
         adoption.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
-        resources = adopter(databases, archiver.bucket, archiver.keys, archiver.work, objects)
+        resources = adopter(databases, archiver.bucket, archiver.keys, archiver.work, world.environment.zone, objects)
         return adopt_all(resources, partial(adoption.adopt, databases.master), lambda outcome: None)
 
 
@@ -72,7 +76,9 @@ def look(world: World, work: Path) -> list[Adopted]:
     with databases_of(world.environment, "test") as databases, databases.exclusive_lock():
         bucket = Bucket(world.environment.store)
         keys = encryption.keys(world.environment.store.recipients, world.identity)
-        resources = adopter(databases, bucket, keys, work, unrecorded(bucket, databases).objects)
+        resources = adopter(
+            databases, bucket, keys, work, world.environment.zone, unrecorded(bucket, databases).objects
+        )
         return adopt_all(resources, lambda adoption: None, lambda outcome: None)
 
 
@@ -101,6 +107,25 @@ def copied(world: World, location: str, key: str) -> str:
     source = f"{store.bucket}/{store.prefix}/{bucket.key(location)}"
     bucket._client.copy_object(Bucket=store.bucket, Key=f"{store.prefix}/{key}", CopySource=source)
     return bucket.location(key)
+
+
+def encrypting(world: World, folder: Path) -> tuple[World, World]:
+    """Return the world with a recipient: without the identity, and with it."""
+    identity = x25519.Identity.generate()
+    (folder / "team").write_text(str(identity))
+    store = replace(world.environment.store, recipients=(str(identity.to_public()),))
+    closed = replace(world, environment=replace(world.environment, store=store))
+    return closed, replace(closed, identity=str(folder / "team"))
+
+
+def months(world: World) -> list[tuple[object, ...]]:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "SELECT a.id, a.key, year, before, shard, state, started_at, location, fingerprint, a.size, a.sha256, etag,"
+            " m.key, m.start, m.size, m.sha256, m.rows, m.went, m.stayed FROM archiver.archives a"
+            " JOIN archiver.members m ON (m.kind, m.archive_id) = (a.kind, a.id) ORDER BY a.id, m.key"
+        )
+        return cursor.fetchall()
 
 
 def third_school(world: World) -> int:
@@ -167,11 +192,59 @@ def test_a_ledger_that_is_lost_is_rebuilt_and_all_rows_come_back(world: World, t
     assert [each.reason for each in verdicts(adopt(world))] == ["its rows were restored, or it was dropped"] * 2
 
 
+@pytest.mark.parametrize("lost", ["yesterday", "ledger"])
+def test_months_are_adopted_with_each_school_whose_rows_went(
+    world: World, yesterday: Callable[[], Callable[[], object]], lost: str
+) -> None:
+    before = oracle.snapshot(world.dsns)
+    with world.archiver():
+        pass  # it makes the tables
+    set_back = yesterday()
+    archive_months(world, MONTHS_DAY)
+    restore_months(world, MONTH, SCHOOL)
+    after, recorded = oracle.snapshot(world.dsns), months(world)
+    set_back() if lost == "yesterday" else lose_the_ledger(world)
+
+    outcomes = adopt(world)
+
+    assert {(each.subject, each.state) for each in verdicts(outcomes)} == {(f"month {MONTH} of {HERE}", State.ARCHIVED)}
+    assert months(world) == recorded
+    same(after, oracle.snapshot(world.dsns))
+    assert adopt(world) == []
+    restore_months(world, MONTH)
+    same(before, oracle.snapshot(world.dsns))
+    assert {each.reason for each in verdicts(adopt(world))} == {"no marker shows that rows are in it alone"}
+
+
+def test_an_encrypted_month_is_adopted_with_its_identity_alone(world: World, tmp_path: Path) -> None:
+    before, (closed, opening) = oracle.snapshot(world.dsns), encrypting(world, tmp_path)
+    archive_months(closed, MONTHS_DAY)
+    lose_the_ledger(world)
+
+    [outcome] = adopt(closed)
+    assert isinstance(outcome.error, UsageError)
+    assert [each.state for each in verdicts(adopt(opening))] == [State.ARCHIVED]
+
+    restore_months(opening, MONTH)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_month_whose_slices_lie_is_named(world: World) -> None:
+    archive_months(world, MONTHS_DAY)
+    with sql(world, HERE) as cursor:
+        cursor.execute(
+            "UPDATE archiver.markers SET act = 'slice 99 went' WHERE act = (SELECT max(act) FROM archiver.markers)"
+        )
+    lose_the_ledger(world)
+
+    errors = [str(outcome.error) for outcome in adopt(world) if outcome.error]
+
+    assert len(errors) == 1
+    assert f"it has no member {MONTH}_school_99.tar.gz" in errors[0]
+
+
 def test_an_encrypted_archive_is_adopted_with_its_identity_alone(world: World, tmp_path: Path) -> None:
-    before, identity = oracle.snapshot(world.dsns), x25519.Identity.generate()
-    (tmp_path / "team").write_text(str(identity))
-    store = replace(world.environment.store, recipients=(str(identity.to_public()),))
-    closed = replace(world, environment=replace(world.environment, store=store))
+    before, (closed, opening) = oracle.snapshot(world.dsns), encrypting(world, tmp_path)
     closed.archive(SCHOOL)
     lose_the_ledger(closed)
 
@@ -179,7 +252,6 @@ def test_an_encrypted_archive_is_adopted_with_its_identity_alone(world: World, t
     assert isinstance(outcome.error, UsageError)
     assert "is encrypted, and no identity was given" in str(outcome.error)
     assert records(closed) == []
-    opening = replace(closed, identity=str(tmp_path / "team"))
     [verdict] = verdicts(adopt(opening))
 
     assert verdict.state is State.ARCHIVED
@@ -294,6 +366,35 @@ def test_an_operator_sees_what_would_be_adopted_and_then_adopts_it(
     lost = inv_inside(capsys, "archive.adopt", "--here")
     assert lost.code == ExitCode.FAILED
     assert f"NO OBJECT: tenant {SCHOOL} of {YEAR}, archived: {record.location}" in lost.out
+
+
+def test_an_archive_of_another_kind_is_refused_by_its_manifest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.archive(SCHOOL)
+    lose_the_ledger(world)
+    opened = bundle.Archive.__init__
+
+    def of_districts(archive: bundle.Archive, tar: tarfile.TarFile, name: str) -> None:
+        opened(archive, tar, name)
+        archive.manifest = replace(archive.manifest, noun="district")
+
+    monkeypatch.setattr(bundle.Archive, "__init__", of_districts)
+    [outcome] = adopt(world)
+
+    assert "manifest.json, noun: expected school, got 'district': an unknown kind. Nothing was changed." in str(
+        outcome.error
+    )
+    assert records(world) == []
+
+
+def test_an_archive_that_came_back_by_the_log_alone_is_not_adopted(world: World) -> None:
+    world.archive(SCHOOL)
+    world.restore(SCHOOL)
+    with sql(world, HERE) as cursor:
+        cursor.execute("DELETE FROM archiver.markers WHERE act = 'restored'")
+
+    [verdict] = verdicts(adopt(world))
+
+    assert (verdict.state, verdict.reason) == (None, "its rows were restored, or it was dropped")
 
 
 def test_a_record_whose_object_is_gone_is_named(world: World) -> None:
