@@ -94,6 +94,7 @@ def test_the_record_says_what_the_shard_deleted_and_what_stayed(
     answers: dict[str, Any] = {
         "records.shard_keys.unenforced": lambda *_: (),
         "records.shard_keys.remember": lambda *_: written.append("keys of the shard"),
+        "records.markers.of_deletion": lambda record, content: content,
         "records.markers.write": lambda *_: written.append("marker"),
         "records.deleted_keys.remember": lambda *_: None,
         "records.id_index.write": lambda *_: None,
