@@ -26,7 +26,7 @@ def unrecorded(bucket: Bucket, databases: Databases) -> Unrecorded:
 
     A record that is only extracting names no object yet: if there is one, master was set back.
     """
-    records = [each for each in archives.every(databases.master) if each.needed and each.state is not State.EXTRACTING]
+    records = [each for each in archives.every(databases.master) if each.state is not State.EXTRACTING]
     named, stored = {each.location for each in records}, set[str]()
     objects = []
     for each in bucket.objects():
@@ -36,5 +36,5 @@ def unrecorded(bucket: Bucket, databases: Databases) -> Unrecorded:
                 objects.append(each)
     return Unrecorded(
         objects=sorted(objects, key=lambda each: (each.location.split("/")[-2], each.location)),
-        records=[each for each in records if each.sha256 and each.location not in stored],
+        records=[each for each in records if each.needed and each.sha256 and each.location not in stored],
     )

@@ -187,9 +187,10 @@ def test_a_ledger_that_is_lost_is_rebuilt_and_all_rows_come_back(world: World, t
     for name in ("id", "tenant_id", "state", "location", "sha256", "members", "depth", "kept", "tenant_name"):
         assert [getattr(each, name) for each in records(world)] == [getattr(each, name) for each in lost], name
     assert adopt(world) == []
-    world.restore(SCHOOL, OTHER)
+    world.archive(third := third_school(world))  # under a number that no marker knows
+    world.restore(SCHOOL, OTHER, third)
     same(before, oracle.snapshot(world.dsns))
-    assert [each.reason for each in verdicts(adopt(world))] == ["its rows were restored, or it was dropped"] * 2
+    assert [each.reason for each in verdicts(adopt(world))] == ["its rows were restored, or it was dropped"] * 3
 
 
 @pytest.mark.parametrize("lost", ["yesterday", "ledger"])
@@ -395,6 +396,27 @@ def test_an_archive_that_came_back_by_the_log_alone_is_not_adopted(world: World)
     [verdict] = verdicts(adopt(world))
 
     assert (verdict.state, verdict.reason) == (None, "its rows were restored, or it was dropped")
+
+
+def test_the_archive_of_a_move_is_named_only_if_master_lost_its_record(world: World) -> None:
+    world.archive(SCHOOL)
+    [record] = records(world)
+    world.restore(SCHOOL)
+    with sql(world, HERE) as cursor:
+        cursor.execute("DELETE FROM archiver.markers WHERE act = 'restored'")
+        cursor.execute("UPDATE archiver.markers SET act = 'moved in'")
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "INSERT INTO archiver.archives (kind, key, year, shard, state, location, operator, host, verb, target)"
+            " VALUES ('move', '13', %s, 'shard_1', 'moved', %s, 'ann', 'debug', 'merge', %s)",
+            (YEAR, record.location, HERE),
+        )
+
+    assert found(world) == Unrecorded(objects=[], records=[])
+    lose_the_ledger(world)
+    [outcome] = adopt(world)
+    assert isinstance(outcome.error, RefusedError)
+    assert f"{record.location} is of a move that master has no record of" in str(outcome.error)
 
 
 def test_a_record_whose_object_is_gone_is_named(world: World) -> None:
