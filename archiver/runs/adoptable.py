@@ -157,6 +157,9 @@ def _marked(
     if not live:
         return depth, State.ARCHIVED
     _refuse_other_shard(adopter, archive, stored)
+    live, archived = rows.counts(frozenset(table for table in model.below(depth) if rows.has_key_in(MASTER, table)))
+    if live < archived:
+        raise _partly_live(stored, f"{live} of {archived} rows of master, whose backup may be older than the others")
     return depth, State.DELETING
 
 

@@ -10,7 +10,7 @@ from archiver.catalog.model import Model, TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.postgres.databases import Placement
-from archiver.postgres.selection import Key, SelectedRows, among, rows_where
+from archiver.postgres.selection import KEYLESS, Key, SelectedRows, among, rows_where
 from archiver.records import retained_rows
 from archiver.records.id_index import WHOLE_NUMBERS
 from archiver.records.retained_rows import RetainedRow
@@ -30,6 +30,10 @@ class ArchivedRows:
         """Return how many rows of these tables are live, and how many are in the archive."""
         live = sum(len(rows.rows) for table, rows in self.live.items() if table in tables)
         return live, sum(rows for table, rows in self.archived.items() if table in tables)
+
+    def has_key_in(self, database: str, table: TableName) -> bool:
+        """True if it is a table of that database whose rows are found by their own key."""
+        return table.database == database and table in self.live and self.live[table].identity != KEYLESS
 
     def counts_by_table(self, deleted_from: frozenset[TableName]) -> dict[str, int]:
         """Return the rows that are live, by table; of tables that cannot be asked, all from which none is deleted."""

@@ -331,6 +331,22 @@ def test_a_school_that_is_partly_live_is_named_and_not_adopted(
     assert records(world) == []
 
 
+def test_a_school_of_which_master_s_backup_lacks_rows_is_named_and_not_adopted(
+    world: World, yesterday: Callable[[], Callable[[], object]]
+) -> None:
+    set_back = yesterday()
+    world.archive(SCHOOL)
+    set_back()
+    with sql(world, "master") as cursor:
+        cursor.execute("DELETE FROM school_assignments WHERE school_id = %s", (SCHOOL,))
+
+    [outcome] = adopt(world)
+
+    assert isinstance(outcome.error, RefusedError)
+    assert "partly live" in str(outcome.error)
+    assert records(world) == []
+
+
 def test_a_school_that_is_live_needs_no_record_of_an_extraction_that_failed(world: World) -> None:
     world.archive(SCHOOL)
     world.restore(SCHOOL)
