@@ -144,11 +144,15 @@ class RowSets:
         )
 
     def single_parent(self, table: TableName) -> bool:
-        """True if each row is found by one parent alone, and so belongs to the parent's tenants."""
+        """True if each row is found by one parent alone, and so belongs to the parent's tenants.
+
+        False as well if the parent is in a database that is not at hand: then each row is looked at.
+        """
         links = self.model.found_by(table)
         return (
             len(links) == 1
             and not links[0].recursive
+            and links[0].parent.database in self.placement.schemas
             and links[0].parent_columns == self.shape(links[0].parent).primary_key
         )
 

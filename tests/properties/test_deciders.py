@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import assume, given, note, settings
+from hypothesis import HealthCheck, assume, given, note, settings
 
 from archiver.catalog.model import MASTER, SHARD, TableName, resolve
 from archiver.delete import many
@@ -50,7 +50,13 @@ def shared_world(new_world: NewWorld) -> Iterator[World]:
 def test_both_deciders_delete_the_same_rows_of_any_product(shared_world: World, tmp_path: Path) -> None:
     deleted: list[int] = []
 
-    @settings(max_examples=CASES, derandomize=True, database=None, deadline=None, suppress_health_check=LARGE)
+    @settings(
+        max_examples=CASES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[*LARGE, HealthCheck.filter_too_much],
+    )
     @given(products())
     def agree(product: Product) -> None:
         note(told(product))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -71,6 +72,16 @@ class Sets:
         doing = [what for what, _ in self.master.texts]
         self.master.texts.clear()
         return doing
+
+
+def test_rows_found_by_a_database_that_is_not_at_hand_are_looked_at() -> None:
+    """A run over many comes to master when the shards have committed, with master alone."""
+    sets = Sets().rows.row_sets
+    alone = replace(sets.placement, schemas={MASTER: sets.placement.schemas[MASTER]})
+    rows = DeletionSet(RowSets(alone, MODEL), DEFAULT_DEPTH, {})
+    assert [rows.all_rows_go(name(table)) for table in ("prizes", "desks")] == [False, False]
+    assert not rows.row_sets.single_parent(name("prizes"))
+    assert rows.row_sets.single_parent(name("desks"))
 
 
 def test_a_row_is_judged_by_the_set_that_decides_about_it() -> None:
