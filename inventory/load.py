@@ -43,22 +43,31 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+class _Unquoted(str):
+    """A word without quotation marks of which YAML makes another number than people do: 021, 09, 1:30, 0x15, 2_1."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{self} (a text needs quotation marks)"
+
+
 def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    return str(loader.construct_scalar(node))
+    text = str(loader.construct_scalar(node))
+    return _Unquoted(text) if not node.style and _LIKE_A_NUMBER.fullmatch(text) else text
 
 
-def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
-    """Return a number; YAML would read 0042, which a person writes for a key, as another one."""
-    if re.fullmatch(r"[-+]?0[0-9_]+", node.value):
-        said = f"{node.value} is no number as people write it; a text needs quotation marks"
-        raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
-    return int(loader.construct_yaml_int(node))
+def _whole_number(_: _Loader, node: yaml.ScalarNode) -> int | str:
+    return int(node.value) if _DECIMAL.fullmatch(node.value) else _Unquoted(node.value)
 
 
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
+_LIKE_A_NUMBER = re.compile(r"[-+]?0o?[0-9_]+", re.ASCII)  # what YAML 1.1 takes for text
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 # Dates stay text, so that 2014-02-30 is a mistake with a path and not a ValueError.
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def names() -> tuple[str, ...]:

@@ -40,14 +40,17 @@ def refused(folder: Path, good: str, bad: str) -> str:
     return str(caught.value)
 
 
-@case("runbook 17", "YAML 1.1 reads 021 as 17, 1:30 as 90 and 2_1 as 21, and no id is too small")
-@pytest.mark.parametrize("number", ["021", "0x15", "1:30", "2_1", "-21", "0"])
+too_small = case("runbook 17", "no id is too small")
+
+
+@pytest.mark.parametrize(
+    "number", ["021", "0x15", "1:30", "2_1", *(pytest.param(text, marks=too_small) for text in ("-21", "0"))]
+)
 def test_an_id_that_yaml_reads_otherwise_than_a_person_is_an_error_with_its_path(tmp_path: Path, number: str) -> None:
     said = refused(tmp_path, NIGHT, NIGHT.replace("[21]", f"[{number}]"))
     assert "nights/2014-08-15/exclude/schools/1" in said
 
 
-@case("runbook 17", "022 is port 18, and 1:30 is port 90")
 @pytest.mark.parametrize("number", ["022", "1:30"])
 def test_a_port_that_yaml_reads_otherwise_than_a_person_is_an_error_with_its_path(tmp_path: Path, number: str) -> None:
     said = refused(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {number}, user:"))

@@ -14,8 +14,7 @@ from tests.cases import case
 
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
 DEBUG = "debug: {address: debug.rehearsal, user: operator, roles: [debug]}"
-octal = case("runbook 17", "021 leaves school 17 out, and school 21 is archived and deleted")
-other = case("runbook 17", "numbers that YAML 1.1 reads as others than a person wrote, or that are none, are taken")
+other = case("runbook 17", "numbers that are none of that kind are taken")
 
 
 def loaded(folder: Path, good: str, bad: str) -> Environment:
@@ -28,10 +27,7 @@ def loaded(folder: Path, good: str, bad: str) -> Environment:
 
 @pytest.mark.parametrize(
     "written",
-    [
-        pytest.param("021", marks=octal),
-        *(pytest.param(text, marks=other) for text in ("1:21", "0x15", "2_1", "0b10101", "-21", "0")),
-    ],
+    ["021", "1:21", "0x15", "2_1", "0b10101", *(pytest.param(text, marks=other) for text in ("-21", "0"))],
 )
 def test_an_excluded_school_is_a_positive_decimal_integer_or_an_error(tmp_path: Path, written: str) -> None:
     try:
@@ -42,8 +38,9 @@ def test_an_excluded_school_is_a_positive_decimal_integer_or_an_error(tmp_path: 
         pytest.fail(f"{written} was taken for {night.exclude.schools}")
 
 
-@pytest.mark.parametrize("written", ["022", "0x16", "2_2", "0", "-1", "65536"])
-@other
+@pytest.mark.parametrize(
+    "written", ["022", "0x16", "2_2", *(pytest.param(text, marks=other) for text in ("0", "-1", "65536"))]
+)
 def test_a_port_is_a_decimal_number_from_1_to_65535_or_an_error(tmp_path: Path, written: str) -> None:
     try:
         host = loaded(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {written}, user:")).hosts["debug"]

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from archiver.delete import many, one
+from archiver.delete import many, row_locks
 from errors import CutoverError, RefusedError
 from inventory.keys import Key
 from tests.cases.attack_world import before
@@ -31,7 +31,7 @@ def test_a_school_whose_column_was_replaced_after_its_proof_stays_live(
             cursor.execute(f"ALTER TABLE {table} {actions}")
 
     alter("ADD COLUMN note text DEFAULT 'as archived'")
-    before(monkeypatch, one, "recheck", lambda: alter(change))
+    before(monkeypatch, row_locks, "recheck", lambda: alter(change))
 
     with pytest.raises(RefusedError, match=f"rows changed since they were archived: .*{table}"):
         world.archive(SCHOOL)
@@ -44,7 +44,7 @@ def test_a_migration_that_changes_no_row_of_the_school_only_costs_a_comparison(
         with sql(world, "master") as cursor:
             cursor.execute("ALTER TABLE contests ADD COLUMN prize text DEFAULT 'a book'")
 
-    before(monkeypatch, one, "recheck", alter)
+    before(monkeypatch, row_locks, "recheck", alter)
     world.archive(SCHOOL)
 
 

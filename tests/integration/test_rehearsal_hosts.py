@@ -362,7 +362,7 @@ def test_the_ordinary_role_vacuums_on_the_server_itself(running: Lab) -> None:
 
     assert (said.code, said.error) == (0, "")
     lines = said.text.splitlines()
-    assert all(line.startswith("shard_3") for line in lines)
+    assert all("shard_3" in line for line in lines)
     assert lines[0].startswith("shard_3: ")  # and not that its free disk is unknown
     assert " tables, " in lines[0]
     assert " skipped" in lines[-1]

@@ -26,6 +26,8 @@ OTHERS = {  # loops that go on after a failure, and are no run over items
 OUTCOMES = {  # classes with an error that may be none
     "archiver/runs/each.py: Done",
     "archiver/runs/each.py: Outcome",
+    "archiver/runs/restore_plan.py: MonthPlan",  # an obstacle that a plan shows
+    "archiver/runs/restore_plan.py: _Month",
     "archiver/runs/units.py: UnitResult",  # the outcomes of a worker
     "archiver/vacuum/rewrite.py: BloatFinding",  # a table before the rewrite
 }
