@@ -10,7 +10,7 @@ from invoke.collection import Collection
 from archiver.catalog.model import Part
 from archiver.records import resolve
 from archiver.records.archive_record import Record
-from archiver.records.cutoff import MonthName, parse_month
+from archiver.records.cutoff import MonthName
 from archiver.records.placement_history import shard_of
 from archiver.runs.context import Archiver
 from archiver.runs.restore import record_to_restore, restore
@@ -27,12 +27,13 @@ from runbooks.cli.options import (
     NIGHT,
     PRETEND_RESTORE,
     SCHOOL,
+    WITHOUT_MONTH,
     YEAR,
     YEAR_OF_SEVERAL,
     Option,
 )
 from runbooks.cli.outcomes import Results
-from runbooks.cli.parse import each_once, parse_id
+from runbooks.cli.parse import parse_id
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
 
@@ -40,12 +41,6 @@ CLASSROOM = Option(
     name="only_classroom",
     help="a classroom's id: only it and all it needs; the rest stays archived",
     parse=parse_id,
-)
-WITHOUT_MONTH = Option(
-    name="without_month",
-    help="months to leave archived, such as 2014-09, because their object is lost; all else comes back",
-    parse=each_once(parse_month, "2014-07,2014-09"),
-    unset="none",
 )
 
 

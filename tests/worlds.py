@@ -29,6 +29,7 @@ from archiver.runs import restore_plan, setup
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import ArchiveOutcome, Archiver
+from archiver.runs.drop import Dropped, drop
 from archiver.runs.each import Outcome
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.one_by_one import deletes_in_bulk
@@ -162,6 +163,11 @@ class World:
                 with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
                     outcomes += reencrypt(archiver, [record], raise_failure)
         return outcomes
+
+    def drop(self, tenant_id: Key, year: int = YEAR, without: Collection[str] = ()) -> Dropped:
+        """Drop a school's archive, as `inv archive.drop-archive` does."""
+        with self.archiver() as archiver, archiver.databases.exclusive_lock():
+            return drop(archiver, resolve.one_to_drop(archiver.databases, tenant_id, year), without)
 
     def move_all(self, verb: str, source: str, target: str, *, only: Collection[Key] = ()) -> list[Carried]:
         """Merge a shard into another one, or split it off again, as `inv shards.…` does; raise what failed."""

@@ -41,7 +41,7 @@ class Entry:
     at: datetime
     operator: str
     host: str
-    act: str  # archive, restore, verify, drop, move, cat, query, find, accept, adopt
+    act: str  # archive, restore, verify, drop, drop activity, move, cat, query, find, accept, adopt
     tenant_id: Key
     year: int
     record_id: int
@@ -75,9 +75,10 @@ def closed_locations(session: Session, locations: Sequence[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
-def restored_slices(session: Session, location: str) -> set[Key]:
-    """Return the tenants whose slices of a month's object the log says were restored."""
-    query = "SELECT key FROM archiver.log WHERE act = 'restore activity' AND details ->> 'location' = %s"
+def closed_slices(session: Session, location: str) -> set[Key]:
+    """Return the tenants whose slices of a month's object the log says were restored or dropped."""
+    acts = "act IN ('restore activity', 'drop activity')"
+    query = f"SELECT key FROM archiver.log WHERE {acts} AND details ->> 'location' = %s"  # noqa: S608 - own words
     rows = session.rows(query, (location,), doing="reading the log") if ready(session) else []
     return {key_of_text(row[0]) for row in rows}
 

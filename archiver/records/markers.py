@@ -126,6 +126,16 @@ def without(session: Session, records: Sequence[Marked], act: str) -> list[int]:
     return [row[0] for row in rows]
 
 
+def relocate(session: Session, record: Marked, acts: Sequence[str]) -> None:
+    """Write the record's location into markers of rows that went: another object holds them now."""
+    session.execute(
+        "UPDATE archiver.markers SET content = jsonb_set(content, '{location}', to_jsonb(%s::text))"
+        " WHERE record_id = %s AND started_at IN (%s, 'epoch') AND act = ANY(%s)",
+        (record.location, *_own(record), list(acts)),
+        doing="writing the location into markers",
+    )
+
+
 def delete(session: Session, record: Marked, act: str) -> None:
     """Delete a marker. Call it in the transaction that undoes the act."""
     session.execute(f"DELETE {_OWN} AND act = %s", (*_own(record), act), doing="deleting a marker")

@@ -85,8 +85,8 @@ def reverified(session: Session, month: Month) -> None:
     ledger.update(session, Kind.MONTH, ledger.ids([month.id], proved_at=NOW))
 
 
-def reencrypted(session: Session, month: Month) -> Month:
-    """Write the location, size, digests and recipients that this record has: its slices were reencrypted."""
+def rewritten(session: Session, month: Month) -> Month:
+    """Write the location, size, digests and recipients that this record has: its object was written anew."""
     return advance(session, month, month.state, **ledger.stored_object(month))
 
 

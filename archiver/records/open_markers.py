@@ -147,7 +147,10 @@ def _slice_key(act: str) -> Key:
 
 
 _EARLIER = [state.value for state in finished_from(Kind.TENANT)]  # and of a month the same
-_CLOSING = {DELETED: ("restore", "drop"), "slice": ("restore activity",)}  # acts of the log, by a marker's first word
+_CLOSING = {
+    DELETED: ("restore", "drop"),
+    "slice": ("restore activity", "drop activity"),
+}  # acts of the log, by a marker's first word
 _UNCLOSED = """
 SELECT m.record_id, m.started_at, m.act, m.at FROM archiver.markers m
  WHERE (m.act IN ('deleted', 'moved in', 'moved out') OR m.act LIKE 'slice % went')
@@ -173,5 +176,5 @@ SELECT w.position, coalesce(r.state, s.state, v.state), v.location
 """
 _ENTRIES = """
 SELECT record_id, key, act, details FROM archiver.log
- WHERE record_id = ANY(%s) AND act IN ('restore', 'drop', 'restore activity') ORDER BY id DESC
+ WHERE record_id = ANY(%s) AND act IN ('restore', 'drop', 'restore activity', 'drop activity') ORDER BY id DESC
 """

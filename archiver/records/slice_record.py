@@ -110,8 +110,8 @@ def deleted(
     return _read(session, "s.archive_id = %s AND s.key = %s", _one(month_slice)[1:])[0]
 
 
-def reencrypted(session: Session, month_slice: Slice) -> None:
-    """Write a slice's position in the reencrypted object. Call it in the transaction of the month's record."""
+def rewritten(session: Session, month_slice: Slice) -> None:
+    """Write a slice's position in an object that was written anew. Call it in the transaction of the month's record."""
     session.execute(
         f"UPDATE archiver.members SET start = %s, size = %s, sha256 = %s {_ONE}",  # noqa: S608 - this file's own words
         (month_slice.start, month_slice.size, month_slice.sha256, *_one(month_slice)),
@@ -120,9 +120,9 @@ def reencrypted(session: Session, month_slice: Slice) -> None:
 
 
 def delete(session: Session, month_slice: Slice) -> None:
-    """Delete the record of a slice whose rows are live, and the month's record if no slice is left."""
+    """Delete the record of a slice that is live again, or dropped, and the month's record if no slice is left."""
     query = f"DELETE FROM archiver.members {_ONE}"  # noqa: S608 - this file's own words
-    session.execute(query, _one(month_slice), doing="writing that a month's rows are live")
+    session.execute(query, _one(month_slice), doing="deleting the record of a month's slice")
     if month_slice.month.state is State.ARCHIVED:
         month_record.forget_empty(session, month_slice.month)
 
@@ -175,6 +175,11 @@ def of_month(session: Session, month: str, tenant_id: Key | None = None) -> tupl
 def of_tenant(session: Session, tenant_id: Key) -> tuple[Slice, ...]:
     """Return a tenant's slices with deleted rows, the latest first: rows of an earlier one may be below its rows."""
     return _read(session, "s.key = %s AND s.went IS NOT NULL", (key_text(tenant_id),))
+
+
+def of_year(session: Session, tenant_id: Key, year: int) -> tuple[Slice, ...]:
+    """Return a tenant's slices of a school year's months, also without deleted rows; the latest first."""
+    return _read(session, "s.key = %s AND m.year = %s", (key_text(tenant_id), year))
 
 
 def interrupted(session: Session, tenant_id: Key) -> tuple[Slice, ...]:

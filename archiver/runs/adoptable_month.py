@@ -32,9 +32,9 @@ def open_slices(adopter: Adopter, stored: StoredObject, month: str, shard: str) 
             f"{stored.location} is of {shard}, which the inventory has not. {UNCHANGED}",
             hint=f"The inventory has: {', '.join(databases.shards)}.",
         )
-    restored = audit_log.restored_slices(databases.master, stored.location)
+    closed = audit_log.closed_slices(databases.master, stored.location)
     every = slice_claims(databases.session(shard), stored.location)
-    claims = [each for each in every if each.deleted_rows > 0 and each.key not in restored]
+    claims = [each for each in every if each.deleted_rows > 0 and each.key not in closed]
     ids = {each.id for each in claims}
     taken = month_record.of_ids(databases.master, sorted(ids)) if ready(databases.master) else ()
     others = [each.location for each in taken if each.state not in REPLACEABLE]

@@ -1,12 +1,15 @@
-"""Drop an archive: delete its object, then its record. The log keeps the details."""
+"""Drop an archive: take its rows out of its months, then delete its object and record. The log keeps the details."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from archiver.records import archive_record, audit_log, retained_rows, shard_keys
+from archiver.records import archive_record, audit_log, retained_rows, shard_keys, slice_record
 from archiver.records.archive_record import Record
+from archiver.records.slice_record import Slice
 from archiver.runs.context import Archiver
+from archiver.runs.drop_months import drop_slices, dropped_months, refuse_lost
 from archiver.runs.remains import delete_for_good, unreferenced_of
 from archiver.runs.settle import settle
 from archiver.store.bucket import StoredObject
@@ -15,9 +18,10 @@ from errors import RefusedError, UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """The remains in the store of a tenant whose archive was dropped."""
+    """The end of a drop: the months that lost rows, and the remains in the store of the tenant."""
 
-    versions_stay: str  # why versions of the object stay or may stay; empty: there are none
+    months: tuple[Slice, ...]
+    versions_stay: str  # why versions of objects stay or may stay; empty: there are none
     unreferenced: tuple[StoredObject, ...]  # other objects of the tenant, of all years, that no record names
 
 
@@ -31,16 +35,33 @@ def refuse_unless_named(record: Record, tarball: str) -> None:
         )
 
 
-def drop(archiver: Archiver, record: Record) -> Dropped:
-    """Delete the object with its versions, then the record and its index of ids, together with a log entry.
+def drop(archiver: Archiver, record: Record, without: Collection[str] = ()) -> Dropped:
+    """Take the rows out of the year's months, delete the object with its versions, then the record, with log entries.
 
-    The caller holds the tenant's lock, and the operator has typed the tarball's name. If interrupted, the same call
+    `without` names months that stay as they are. Raises Problems if it names others, and, before anything is changed,
+    RefusedError, DamagedError or StorageError if a month can't lose its rows. The caller holds the exclusive lock: a
+    month's object has the rows of many. The operator has typed the tarball's name. If interrupted, the same call
     finishes it.
     """
-    master = archiver.databases.master
-    settle(archiver, [record.shard])
+    master, noun = archiver.databases.master, archiver.model.tenant.noun
+    of_year = slice_record.of_year(master, record.tenant_id, record.year)
+    settle(archiver, {record.shard, *(each.month.shard for each in of_year)})
     _still_there(archiver, record)
-    versions_stay = delete_for_good(archiver.bucket, archiver.bucket.key(record.location))
+    months = dropped_months(master, noun, record, without)
+    refuse_lost(archiver, record, months)
+    stay = drop_slices(archiver, months)
+    stay.append(delete_for_good(archiver.bucket, archiver.bucket.key(record.location)))
+    _delete_record(archiver, record)
+    return Dropped(
+        months=months.slices,
+        versions_stay=" ".join(dict.fromkeys(filter(None, stay))),
+        unreferenced=unreferenced_of(archiver, record.tenant_id),
+    )
+
+
+def _delete_record(archiver: Archiver, record: Record) -> None:
+    """Delete the record and its index of ids, together with a log entry."""
+    master = archiver.databases.master
     with master.transaction(doing=f"dropping {record.tarball}"):
         archive_record.delete(master, record)
         retained_rows.drop(master, record)
@@ -49,7 +70,6 @@ def drop(archiver: Archiver, record: Record) -> Dropped:
         audit_log.log(master, "drop", record, details)
     if record.shard in archiver.databases.shards:
         shard_keys.forget(archiver.databases.session(record.shard), record)
-    return Dropped(versions_stay=versions_stay, unreferenced=unreferenced_of(archiver, record.tenant_id))
 
 
 def _still_there(archiver: Archiver, record: Record) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, TypeVar
 
 from archiver.catalog.activity_rules import Rules
 from archiver.extract.month import MonthExtract
@@ -17,9 +17,11 @@ from archiver.format.rows import JOIN
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
 from archiver.runs.context import Archiver
-from archiver.store.bucket import Digests, file_digests
+from archiver.store.bucket import Digests, StorageError, file_digests
 from archiver.verify.verify import verify_together
 from errors import CutoverError, DamagedError
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,36 @@ def fetch(archiver: Archiver, month_slice: Slice, work: Path) -> Path:
     if (digests.size, digests.sha256) != (month_slice.size, month_slice.sha256):
         raise _damaged(position, digests, month_slice.size, month_slice.sha256)
     return path
+
+
+def refuse_unless_stored(archiver: Archiver, month: Month) -> None:
+    """Raise DamagedError or StorageError unless the store has the object as it was put; nothing is kept."""
+    digests = archiver.bucket.digests(archiver.bucket.key(month.location), month.size or 0)
+    if (digests.size, digests.sha256) != (month.size, month.sha256):
+        raise _damaged(month.location, digests, month.size, month.sha256)
+
+
+def all_or_lost(
+    archiver: Archiver, reads: Iterable[tuple[Month, Callable[[], Read]]], without: Callable[[str], str]
+) -> list[Read]:
+    """Read something of each month and return it; raise one error for all whose objects are lost.
+
+    It is DamagedError or StorageError. `without` returns what to add to its hint: how to do without these months.
+    """
+    done: list[Read] = []
+    lost: dict[str, CutoverError] = {}
+    for month, read in reads:
+        try:
+            done.append(read())
+        except (DamagedError, StorageError) as error:
+            if not (isinstance(error, DamagedError) or is_lost(archiver, month)):
+                raise  # the store may answer the next time
+            lost.setdefault(month.month, error)
+    if lost:
+        first = next(iter(lost.values()))
+        sentence = " ".join(dict.fromkeys(map(str, lost.values())))
+        raise type(first)(sentence, hint=first.hint + without(",".join(sorted(lost))))
+    return done
 
 
 def is_lost(archiver: Archiver, month: Month) -> bool:

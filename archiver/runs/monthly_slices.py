@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from archiver.catalog.model import SHARD, TableName
@@ -26,8 +27,7 @@ from archiver.runs import month_object
 from archiver.runs.context import Archiver
 from archiver.runs.each import Done
 from archiver.runs.returning import ReturningMonth
-from archiver.store.bucket import StorageError
-from errors import CutoverError, DamagedError, RefusedError
+from errors import RefusedError
 from inventory.keys import Key
 from inventory.migrations import Changes
 
@@ -71,26 +71,14 @@ def opened(
 
 def _fetched(archiver: Archiver, months: Sequence[ReturningMonth], work: Path, record: Record | None) -> list[Path]:
     """Fetch slices; raise one error for all whose objects are lost. With a record it says how to do without them."""
-    paths: list[Path] = []
-    lost: dict[str, CutoverError] = {}
-    for each in months:
-        try:
-            paths.append(month_object.fetch(archiver, each.slice, work))
-        except (DamagedError, StorageError) as error:
-            if not (isinstance(error, DamagedError) or month_object.is_lost(archiver, each.slice.month)):
-                raise  # the store may answer the next time
-            lost.setdefault(each.slice.month.month, error)
-    if lost:
-        first = next(iter(lost.values()))
-        sentence = " ".join(dict.fromkeys(map(str, lost.values())))
-        raise type(first)(sentence, hint=first.hint + (_without(archiver, record, lost) if record else ""))
-    return paths
+    reads = ((each.slice.month, partial(month_object.fetch, archiver, each.slice, work)) for each in months)
+    return month_object.all_or_lost(archiver, reads, lambda lost: _without(archiver, record, lost) if record else "")
 
 
-def _without(archiver: Archiver, record: Record, lost: Iterable[str]) -> str:
+def _without(archiver: Archiver, record: Record, lost: str) -> str:
     """Return the hint that says how all but these months come back."""
     command = f"inv restore.{archiver.model.tenant.noun} {record.tenant_id} --year={record.year}"
-    return f" Without it: {command} --without-month={','.join(sorted(lost))} (their rows stay recorded as archived)."
+    return f" Without it: {command} --without-month={lost} (their rows stay recorded as archived)."
 
 
 @contextmanager

@@ -55,7 +55,8 @@ def returning(databases: Databases, record: Record, without: Collection[str] = (
     """
     relocations = relocations_of(databases, record)
     slices = _slices_of(databases, record)
-    _refuse_unknown(databases.model.tenant.noun, record, without, {each.month.month for each in slices})
+    who = f"{databases.model.tenant.noun} {record.tenant_id} of {record.year}"
+    refuse_unknown_months(f"Nothing was restored of {who}", without, {each.month.month for each in slices})
     return Returning(
         record=record,
         relocations=relocations,
@@ -79,6 +80,16 @@ def returning_month(databases: Databases, month: str, tenant_id: Key) -> tuple[R
         for each in slice_record.of_tenant(databases.master, tenant_id)
         if each.month.month == month
     )
+
+
+def refuse_unknown_months(nothing: str, without: Collection[str], months: Collection[str]) -> None:
+    """Raise Problems, which begins with what was not done, if an operator names a month that an archive has not."""
+    if unknown := sorted({*without} - {*months}):
+        have = f"it has {many(len(months), 'month')}: {', '.join(sorted(months))}" if months else "it has none"
+        raise Problems(
+            f"{nothing}: these months do not come with it.",
+            [f"--without-month={month}: {have}" for month in unknown],
+        )
 
 
 def parent_archive(month_slice: Slice, of_tenant: Iterable[Record]) -> Record | None:
@@ -108,13 +119,3 @@ def _up_to(databases: Databases, month_slice: Slice, record: Record, relocations
         if month_slice.month.turn < relocation.turn <= record.turn
     )
     return (*own, *relocations)
-
-
-def _refuse_unknown(noun: str, record: Record, without: Collection[str], months: Collection[str]) -> None:
-    """Raise Problems if a month is named of which nothing would come back."""
-    if unknown := sorted({*without} - {*months}):
-        have = f"it has {many(len(months), 'month')}: {', '.join(sorted(months))}" if months else "it has none"
-        raise Problems(
-            f"Nothing was restored of {noun} {record.tenant_id} of {record.year}: these months do not come with it.",
-            [f"--without-month={month}: {have}" for month in unknown],
-        )

@@ -9,12 +9,13 @@ from archiver.format import encryption
 from archiver.format.bundle import Archive
 from archiver.records import audit_log, resolve, slice_record
 from archiver.records.archive_record import Record
+from archiver.records.cutoff import MonthName
 from archiver.records.log_heads import head_stored
-from archiver.records.placement_history import shard_of
 from archiver.records.resolve import Archived
 from archiver.runs import inspect
 from archiver.runs.context import Archiver
 from archiver.runs.drop import drop, refuse_unless_named
+from archiver.runs.drop_months import dropped_months
 from archiver.runs.reverify import longest_unverified, reverify
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of, scratch, spool_folder
@@ -29,6 +30,7 @@ from runbooks.cli.options import (
     READS,
     SCHOOL,
     SCHOOL_OR_ALL,
+    WITHOUT_MONTH,
     YEAR,
     YEAR_OF_SEVERAL,
     Option,
@@ -37,6 +39,7 @@ from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import count
 from runbooks.cli.tables import show
 from runbooks.cli.task import task
+from runbooks.cli.text import archives
 from runbooks.cli.text.archives import reverify_words
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console, raw_output, say
@@ -52,6 +55,7 @@ SAMPLE = Option(
 TARBALL = Option(
     name="tarball", help="the tarball's name, such as 2013_school_13.tar.gz, where no terminal can ask for it"
 )
+LEFT = WITHOUT_MONTH.but(help="months that keep the school's rows, because their object is lost; all else is dropped")
 
 
 @task(
@@ -111,10 +115,18 @@ def verify(environment: Environment, school: str | None, sample: int | None, yea
             )
 
 
-def _ask_for_tarball(call: Call, school: str, year: int | None, tarball: str) -> dict[str, str | bool]:
-    """Have the tarball's name typed on the operator's machine, before the archive's host is asked for anything."""
+def _ask_for_tarball(
+    call: Call, school: str, year: int | None, without_month: frozenset[MonthName] | None, tarball: str
+) -> dict[str, str | bool]:
+    """Show what goes and have the tarball's name typed, on the operator's machine, before anything is asked of another.
+
+    Without a terminal the name is an option, and what goes is shown all the same.
+    """
     with databases_of(call.environment, f"archive.drop-archive {school}") as databases:
         record = resolve.one_to_drop(databases, databases.key_typed(school), year)
+        months = dropped_months(databases.master, "school", record, [*map(str, without_month or ())])
+    for line in archives.dropped_with("school", record, months):
+        say(line)
     typed = tarball or _asked(record)
     refuse_unless_named(record, typed)
     return {"year": str(record.year), "tarball": typed}
@@ -122,23 +134,25 @@ def _ask_for_tarball(call: Call, school: str, year: int | None, tarball: str) ->
 
 @task(
     "archive.drop-archive",
-    *(SCHOOL, YEAR_OF_SEVERAL, TARBALL, *ACTS),
+    *(SCHOOL, YEAR_OF_SEVERAL, LEFT, TARBALL, *ACTS),
     example="13",
     runs_on=Role.DEBUG,
     before=_ask_for_tarball,
 )
-def drop_archive(environment: Environment, school: str, year: int, tarball: str) -> None:
-    """Delete an archive for good, tarball and record, once the tarball's name is typed. The log keeps an entry."""
+def drop_archive(
+    environment: Environment, school: str, year: int, without_month: frozenset[MonthName] | None, tarball: str
+) -> None:
+    """Delete an archive and its rows in that year's months for good, once its name is typed. The log keeps entries."""
     with open_archiver(environment, f"archive.drop-archive {school}") as archiver:
         record = resolve.one_to_drop(archiver.databases, archiver.databases.key_typed(school), year)
         refuse_unless_named(record, tarball)
-        with archiver.databases.tenant_lock("school", record.tenant_id, shard_of(archiver.databases, record)):
-            dropped = drop(archiver, record)
+        with archiver.databases.exclusive_lock():
+            dropped = drop(archiver, record, [*map(str, without_month or ())])
             months = slice_record.of_tenant(archiver.databases.master, record.tenant_id)
-    who = f"school {record.tenant_id} of {record.year}"
-    say(f"{who}: {record.location} and its record are deleted; inv archive.log has them.")
+    for line in archives.dropped_lines("school", record, dropped.months):
+        say(line)
     if dropped.versions_stay:
-        say(f"Versions of the object stay in the store, or may: {dropped.versions_stay}")
+        say(f"Versions of objects stay in the store, or may: {dropped.versions_stay}")
     if dropped.unreferenced:
         say("Other objects with rows of it stay in the store, which no record names; delete them there:")
         show(f"  {stored.location}" for stored in dropped.unreferenced)

@@ -6,9 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archiver.records.cutoff import parse_month
 from inventory.catalog import DEFAULT_DEPTH
 from inventory.scope import parse_scope
-from runbooks.cli.parse import count, one_of, parse_date, parse_id, parse_identity, parse_key, parse_size, parse_year
+from runbooks.cli.parse import (
+    count,
+    each_once,
+    one_of,
+    parse_date,
+    parse_id,
+    parse_identity,
+    parse_key,
+    parse_size,
+    parse_year,
+)
 
 PROCESSES, CELERY = "processes", "celery"
 
@@ -74,6 +85,12 @@ CUSTOMER = Option(name="customer", help="the customer's id", parse=parse_id, pos
 NIGHT = Option(name="date", help="the night, YYYY-MM-DD", parse=parse_date, required=True)
 YEAR = Option(name="year", help="only this school year, such as 2013", parse=parse_year)
 YEAR_OF_SEVERAL = YEAR.but(help="the school year of the archive, where there are several")
+WITHOUT_MONTH = Option(
+    name="without_month",
+    help="months to leave archived, such as 2014-09, because their object is lost; all else comes back",
+    parse=each_once(parse_month, "2014-07,2014-09"),
+    unset="none",
+)
 DEPTH = Option(
     name="depth",
     help="how much is deleted, by a name of the catalog's depths; inv archive.check-catalog lists them",

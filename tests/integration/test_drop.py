@@ -10,19 +10,11 @@ from typing import Any
 
 import pytest
 
-from archiver.records import resolve
-from archiver.runs.drop import Dropped, drop
 from archiver.store.bucket import Bucket, StorageError, _client, file_digests
 from inventory.model import Store
 from tests.worlds import YEAR, World
 
 KEY = "2013/13/20140815T221500-1f3a/2013_school_13.tar.gz"
-
-
-def dropped(world: World) -> Dropped:
-    with world.archiver() as archiver:
-        record = resolve.one_to_drop(archiver.databases, 13, YEAR)
-        return drop(archiver, record)
 
 
 @contextmanager
@@ -46,7 +38,7 @@ def test_objects_of_other_years_are_named_and_those_of_other_schools_are_not(wor
         worker.restore(13)
         worker.archive(13)
 
-        result = dropped(worker)
+        result = worker.drop(13)
 
     named = [stored.location for stored in result.unreferenced]
     assert named[0] == bucket.location(keys[0])
@@ -62,7 +54,7 @@ def test_no_version_of_the_object_stays(world: World, status: str) -> None:
         store = versioned.environment.store
         client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": status})
 
-        result = dropped(versioned)
+        result = versioned.drop(13)
 
         left = client.list_object_versions(Bucket=store.bucket, Prefix=f"{store.prefix}/{YEAR}/13/")
         assert left.get("Versions", []) == []
@@ -78,7 +70,7 @@ def test_a_store_that_does_not_say_whether_it_has_versions_is_reported(
     world.archive(13)
     monkeypatch.setattr(Bucket, "versioned", denied)
 
-    assert "AccessDenied" in dropped(world).versions_stay
+    assert "AccessDenied" in world.drop(13).versions_stay
 
 
 def test_no_object_of_another_key_is_deleted_with_the_versions(store_server: Store, tmp_path: Path) -> None:

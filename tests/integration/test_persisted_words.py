@@ -234,6 +234,7 @@ ACTS = """
 archive: deleted kept sha256
 archive activity: month shard deleted kept sha256
 drop: state location rows size md5 sha256 kept shard started_at
+drop activity: month to rows sha256 location shard started_at
 move: from to rows sha256
 restore: tables lost sha256 location shard started_at
 restore activity: month rows sha256 location shard started_at

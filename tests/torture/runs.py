@@ -146,6 +146,7 @@ _ACTS: Mapping[str, Callable[[World, Act], object]] = {
     "archive": lambda world, act: world.archive(act.school, depth=act.depth),
     "restore": lambda world, act: world.restore(act.school),
     "reencrypt": lambda world, act: world.reencrypt(act.school),
+    "drop": lambda world, act: world.drop(act.school),
     # In batches so small that a slice has several.
     "archive activity": lambda world, act: archive_months(world, act.day, throttle=Throttle(batch=10)),
     "restore activity": lambda world, act: restore_months(world, str(month_due(act.day))),

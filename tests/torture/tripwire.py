@@ -37,6 +37,7 @@ class Tripwire:
         self._wrap(Session, "rows", _locking)
         self._wrap(Session, "copy_in", _copy)
         self._wrap(Bucket, "put", lambda _, key, *__: f"put {key.rsplit('/', 1)[-1]}")
+        self._wrap(Bucket, "delete", lambda _, key: f"delete {key.rsplit('/', 1)[-1]}")
         self._wrap(Bucket, "get", lambda *_, **__: "file fetched")
         self._wrap(Spool, "finish", lambda spool, _: f"file {spool.path.name}")
         self._wrap(bundle, "write", lambda path, *_: f"file {path.name}")

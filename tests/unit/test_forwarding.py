@@ -17,6 +17,7 @@ from invoke.collection import Collection
 
 import tasks
 from archiver.records import resolve
+from archiver.runs.drop_months import DroppedMonths
 from errors import ExitCode
 from inventory.load import load
 from inventory.model import Night, Role
@@ -116,10 +117,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ProbeOutput(code=0)
 
     monkeypatch.setattr(RemoteJobs, "run", run)
-    databases = SimpleNamespace(key_typed=int)
+    databases = SimpleNamespace(key_typed=int, master=None)
     monkeypatch.setattr(contents, "databases_of", lambda *_: nullcontext(databases))
     record = SimpleNamespace(tarball=TEXTS["tarball"], year=2013)
     monkeypatch.setattr(resolve, "one_to_drop", lambda *_: record)
+    monkeypatch.setattr(contents, "dropped_months", lambda *_: DroppedMonths())
     return lines
 
 

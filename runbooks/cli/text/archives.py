@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # a task that only lists imports nothing that archives or res
     from archiver.completeness.completeness import Scan
     from archiver.delete.one import Deletion  # noqa: F401 - named by a base class below
     from archiver.records.resolve import Archived
+    from archiver.records.slice_record import Slice
     from archiver.runs.context import ArchiveOutcome
+    from archiver.runs.drop_months import DroppedMonths
     from archiver.runs.reencrypt import Reencrypted, Reencryption  # noqa: F401 - as above
     from archiver.runs.restore import Restored
 
@@ -151,6 +153,25 @@ def whose(noun: str, record: Archived) -> str:
             return f"purge {record.id} of {record.year}"
         case Record():
             return f"{noun} {record.tenant_id} of {record.year}"
+
+
+def dropped_with(noun: str, record: Record, months: DroppedMonths) -> Iterator[str]:
+    """Yield the objects that go with an archive, before it is dropped."""
+    if months.slices:
+        yield f"Its rows of the school year {record.year} go out of these months, too; rows of others stay:"
+    for each in months.slices:
+        yield f"  {each.month.month}: {each.deleted_rows:,} rows of {noun} {each.tenant_id} in {each.month.location}"
+    if months.superseded:
+        yield "A drop that was cut off left these objects, which no record needs; they are deleted, too:"
+    for left in months.superseded:
+        yield f"  {left.month}: {left.location}"
+
+
+def dropped_lines(noun: str, record: Record, months: Sequence[Slice]) -> Iterator[str]:
+    """Yield the objects that lost rows with an archive, and the archive."""
+    for each in months:
+        yield f"{each.month.month}: {each.deleted_rows:,} rows of {noun} {each.tenant_id} are deleted from its archive."
+    yield f"{whose(noun, record)}: {record.location} and its record are deleted; inv archive.log has them."
 
 
 def audit_text(noun: str, audit: Audit) -> str:
