@@ -81,6 +81,7 @@ BEGINS = re.compile(r"\b\w+_record\.(?:start|start_all|plan|restoring|restored|d
 ASKED_BEFORE = {
     "archiver/reshard/move.py": "merge_split.py asks for all moves of a run",
     "archiver/reshard/settle.py": "merge_split.py asks for all moves of a run",
+    "archiver/runs/drop_months.py": "drop.py asks",
     "archiver/runs/monthly_slices.py": "the restores that end slices ask",
     "archiver/runs/prepare.py": "archive_many.py asks before it sends the units",
 }
