@@ -15,9 +15,10 @@ class Parts(tuple[int | str, ...]):
     __slots__ = ()
 
     def __str__(self) -> str:
-        """The key as people write it: `2013-0042`; in JSON if a part has a dash itself, or the first a bracket."""
+        """The key as people write it: `2013-0042`; in JSON if that would be read as something else."""
         parts = [str(part) for part in self]
-        written_as_json = parts[0].startswith("[") or any("-" in part for part in parts)
+        # An empty first part would begin an option.
+        written_as_json = parts[0][:1] in ("", "[", '"') or any("-" in part for part in parts)
         return key_text(self) if written_as_json else "-".join(parts)
 
 
@@ -49,15 +50,16 @@ def key_of_json(value: object) -> Key:
     return Parts(parts) if isinstance(value, list) else key_of(parts)
 
 
-def key_listed(word: str) -> Key:
-    """Return a key as a list names it, where no column says its type: a number if it is written as one, else a text."""
+def key_said(word: str) -> Key:
+    """Return the key that a word says, where no column says its type: a number if it is written as one, else a text."""
     return int(word) if re.fullmatch(r"0|[1-9]\d*", word, re.ASCII) else word
 
 
 def typed(key: Key) -> str:
     """Return a key as it is typed at a shell, in quotes where that needs them."""
-    plain = not isinstance(key, str) or (key and key[0] not in '-"')
-    return shlex.quote(str(key) if plain else key_text(key))
+    word = str(key)
+    plain = isinstance(key, Parts) or (word and word[0] not in '-"')
+    return shlex.quote(word if plain else key_text(word))
 
 
 def key_order(key: Key) -> tuple[tuple[bool, int | str], ...]:
@@ -65,15 +67,56 @@ def key_order(key: Key) -> tuple[tuple[bool, int | str], ...]:
     return tuple((isinstance(part, str), part) for part in (key if isinstance(key, Parts) else (key,)))
 
 
+# A word in a list: a text in JSON's quotation marks, a JSON list of parts, or a key as it is, without what ends a word.
+_QUOTED, _PLAIN = r'"(?:[^"\\]|\\.)*"', r'[^\s:",[-][^\s:",]*'
+_PARTS = rf'\[(?:{_QUOTED}|[^\]"])*\]'
+LISTED = rf"(?:{_QUOTED}|{_PARTS}|{_PLAIN})"
+_NEXT = re.compile(rf"((?:{_QUOTED}|{_PARTS}|[^,])*)(?:,|\Z)")
+
+
+def words_of_list(text: str) -> tuple[str, ...]:
+    """Return the words of a list with commas between them; one in quotation marks or brackets may have such itself."""
+    words, end = [], -1
+    while end < len(text):
+        match = _NEXT.match(text, end + 1)
+        assert match  # of nothing, too
+        words.append(match[1].strip())
+        end = match.end(1)
+    return tuple(words)
+
+
+def key_listed(word: str) -> Key:
+    """Return the key that a word of a list means, where no column says its type; raise ValueError if it is none."""
+    if not re.fullmatch(LISTED, word):
+        raise ValueError(f"expected a key, got {word!r}")
+    key = key_of_json(json.loads(word)) if word[0] in '["' else key_said(word)
+    return Parts(map(str, key)) if isinstance(key, Parts) else key
+
+
+def listed(key: Key) -> str:
+    """Return a key as a list has it, in JSON where it must not be read as something else."""
+    word = str(key)
+    plain = re.fullmatch(_PLAIN, word) or (isinstance(key, Parts) and word.startswith("["))
+    return word if plain else json.dumps(word, ensure_ascii=False)
+
+
+def words_for(key: Key) -> frozenset[str]:
+    """Return the words by which a list may mean a key: it can't tell numbers from texts."""
+    return frozenset((str(key), str(Parts(map(str, key))))) if isinstance(key, Parts) else frozenset((str(key),))
+
+
 def values_of(word: str, number: int) -> tuple[str, ...]:
     """Return the values of so many columns that a typed word means; raise ValueError if it has another number.
 
-    One is the word itself, or in JSON if it begins with a quotation mark; several are joined by dashes, or a JSON list.
+    One is the word itself; several are joined by dashes, or a JSON list. A word may be in JSON's quotation marks.
     """
-    if number == 1:
-        values = [json.loads(word)] if word.startswith('"') else [word]
+    if word.startswith('"'):
+        word = str(key_of_json(json.loads(word)))
+        values: list[object] = [word] if number == 1 else list(word.split("-"))
+    elif number == 1:
+        values = [word]
     else:
-        values = json.loads(word) if word.startswith("[") else word.split("-")
+        values = json.loads(word) if word.startswith("[") else list(word.split("-"))
     if len(values) != number or any(type(value) not in (int, str) for value in values):
         raise ValueError(f"expected {number} values, got {word!r}")
     return tuple(map(str, values))

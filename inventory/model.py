@@ -224,7 +224,7 @@ class Exclusion:
     """The schools and customers that are excluded from a night."""
 
     schools: tuple[Key, ...] = ()
-    customers: tuple[int, ...] = ()
+    customers: tuple[Key, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)  # `school 21` or `customer 99`: why it is excluded
 
     def named(self, noun: str, ids: Iterable[Key]) -> str:
@@ -238,7 +238,7 @@ class Inclusion:
     """The only schools and customers that a night archives: each with its reason, which the records keep."""
 
     schools: Mapping[Key, str] = field(default_factory=dict)
-    customers: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -256,7 +256,7 @@ class OwnDepths:
     """Schools and customers with a depth of their own; a school's is stronger than its customer's."""
 
     schools: Mapping[Key, str] = field(default_factory=dict)
-    customers: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

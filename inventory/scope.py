@@ -168,7 +168,7 @@ def _digest_of_catalog(name: str, written: bytes) -> str:
     return short_digest(json.dumps(asdict(load_catalog(name)), ensure_ascii=False))
 
 
-def _depths(depths: Mapping[Key, str] | Mapping[int, str]) -> str:
+def _depths(depths: Mapping[Key, str]) -> str:
     in_order = sorted(depths.items(), key=lambda pair: key_order(pair[0]))
     return ",".join(f"{_word(key)}:{depth}" for key, depth in in_order)
 

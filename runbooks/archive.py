@@ -164,7 +164,7 @@ def all_(
     depth: str,
     pretend: bool,
     exclude_schools: frozenset[Key] | None,
-    exclude_customers: frozenset[int] | None,
+    exclude_customers: frozenset[Key] | None,
     only_listed: Mapping[str, str] | None,
     schools: str,
     accept_orphans: bool,

@@ -16,12 +16,11 @@ from archiver.reshard.shard_sizes import shard_sizes
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from errors import ExitCode
-from inventory.keys import Key
 from inventory.model import Environment, Role
 from runbooks.cli.call import Call
 from runbooks.cli.options import ACTS, DRY_RUN, READS, Option
 from runbooks.cli.outcomes import Results
-from runbooks.cli.parse import each_once, parse_listed_key
+from runbooks.cli.parse import QUOTED, each_once, parse_listed_word
 from runbooks.cli.tables import show as show_parts
 from runbooks.cli.task import task
 from runbooks.cli.text import shards
@@ -34,8 +33,8 @@ FROM = Option(name="from_", help="the shard that its schools leave, such as shar
 INTO = Option(name="into", help="the shard that they come to, such as shard_1", required=True)
 ONLY = Option(
     name="schools",
-    help="move only these, such as 13,14; archives of their shard then come back where they did before",
-    parse=each_once(parse_listed_key, "13,14"),
+    help=f"move only these, such as 13,14{QUOTED}; archives of their shard then come back where they did before",
+    parse=each_once(parse_listed_word, "13,14"),
     unset="all",
 )
 NOT_KEPT_OFF = "Before the move: name a `fence` in the inventory, or switch maintenance mode on."
@@ -58,7 +57,7 @@ def _refuse_unknown_shards(call: Call, environment: Environment, from_: str, int
     runs_on=Role.DEBUG,
     before=_refuse_unknown_shards,
 )
-def merge(environment: Environment, from_: str, into: str, schools: frozenset[Key] | None, dry_run: bool) -> None:
+def merge(environment: Environment, from_: str, into: str, schools: frozenset[str] | None, dry_run: bool) -> None:
     """Move all schools of a shard into another one, live, one by one; their archives come back there from then on."""
     work = _preview if dry_run else _move
     work(environment, Route(verb=MERGE, source=from_, target=into), schools or frozenset())
@@ -73,7 +72,7 @@ def merge(environment: Environment, from_: str, into: str, schools: frozenset[Ke
     runs_on=Role.DEBUG,
     before=_refuse_unknown_shards,
 )
-def split(environment: Environment, from_: str, into: str, schools: frozenset[Key] | None, dry_run: bool) -> None:
+def split(environment: Environment, from_: str, into: str, schools: frozenset[str] | None, dry_run: bool) -> None:
     """Move the schools of a merged shard back to it, with the ids that they had there."""
     work = _preview if dry_run else _move
     work(environment, Route(verb=SPLIT, source=from_, target=into), schools or frozenset())
@@ -90,9 +89,9 @@ def show(environment: Environment) -> None:
     say(f"No {noun} is half moved.")
 
 
-def _move(environment: Environment, route: Route, only: frozenset[Key]) -> None:
+def _move(environment: Environment, route: Route, schools: frozenset[str]) -> None:
     with open_archiver(environment, f"shards.{route.verb} {route.source} {route.target}") as archiver:
-        noun = archiver.model.tenant.noun
+        noun, only = archiver.model.tenant.noun, frozenset(map(archiver.databases.key_typed, schools))
         total = len(tenants_to_move(archiver.databases, route, only))
         results = Results(shards.move_words(noun, route), total)
         kept_off = partial(_in_maintenance, environment)
@@ -102,9 +101,9 @@ def _move(environment: Environment, route: Route, only: frozenset[Key]) -> None:
     results.settle(outcomes)
 
 
-def _preview(environment: Environment, route: Route, only: frozenset[Key]) -> None:
+def _preview(environment: Environment, route: Route, schools: frozenset[str]) -> None:
     with open_archiver(environment, f"shards.{route.verb} --dry-run {route.source} {route.target}") as archiver:
-        noun = archiver.model.tenant.noun
+        noun, only = archiver.model.tenant.noun, frozenset(map(archiver.databases.key_typed, schools))
         total = len(tenants_to_move(archiver.databases, route, only))
         results = Results(shards.preview_words(noun, route), total)
         outcomes = preview_all(archiver, route, _year(environment), results.show, only)

@@ -10,12 +10,13 @@ from archiver.estimate.estimate import in_one_run
 from archiver.estimate.sizes import TenantSize
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Tenant
+from archiver.postgres.tenants import Exclude, Tenant
 from archiver.records import archive_record
 from archiver.records.night_tenants import NightTenants
 from archiver.records.state import State
 from archiver.runs.one_by_one import deletes_in_bulk
 from inventory.figures import Figures, LeftOut, Share
+from inventory.keys import Key, key_order, words_for
 from inventory.model import Exclusion, Night
 
 BIGGEST = 5
@@ -56,7 +57,7 @@ def figures_of(
     now: datetime,
 ) -> Figures:
     """Return the figures of tenants of these sizes, `archived` more of which are archived already; pure."""
-    by_size = sorted(sizes, key=lambda size: (-size.rows, size.tenant.id))
+    by_size = sorted(sizes, key=lambda size: (-size.rows, key_order(size.tenant.id)))
     of_customers = [size for size in by_size if size.tenant.customer_id is not None]
     total = _share("", by_size)
     return Figures(
@@ -76,23 +77,28 @@ def figures_of(
 
 def left_out(noun: str, live: Collection[Tenant], exclude: Exclusion) -> tuple[LeftOut, ...]:
     """Return the live tenants and customers that the inventory leaves out, each with its reason; pure."""
-    by_id = {tenant.id: tenant for tenant in live}
+    by_word = {word: tenant for tenant in live for word in words_for(tenant.id)}
     return (
         *(
-            LeftOut(name=_named(noun, by_id[number]), tenants=1, reason=exclude.reasons.get(f"school {number}", ""))
-            for number in sorted(set(exclude.schools))
-            if number in by_id
+            LeftOut(name=_named(noun, by_word[str(key)]), tenants=1, reason=exclude.reasons.get(f"school {key}", ""))
+            for key in sorted(set(exclude.schools), key=key_order)
+            if str(key) in by_word
         ),
         *(
             LeftOut(
                 name=_customer(of_it[0]),
                 tenants=len(of_it),
-                reason=exclude.reasons.get(f"customer {number}", ""),
+                reason=exclude.reasons.get(f"customer {key}", ""),
             )
-            for number in sorted(set(exclude.customers))
-            if (of_it := [tenant for tenant in live if tenant.customer_id == number])
+            for key in sorted(set(exclude.customers), key=key_order)
+            if (of_it := _of_customer(live, key))
         ),
     )
+
+
+def _of_customer(live: Collection[Tenant], key: Key) -> list[Tenant]:
+    named = Exclude(customers=frozenset([key]))
+    return [tenant for tenant in live if named.names_customer(tenant.customer_id)]
 
 
 def _others(count: int) -> tuple[LeftOut, ...]:

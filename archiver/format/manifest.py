@@ -30,7 +30,7 @@ class Manifest:
     noun: str  # the catalog's word for a tenant: school
     tenant_id: Key
     tenant_name: str
-    customer_id: int | None
+    customer_id: Key | None
     customer_name: str | None
     shard: str  # the database the activity came from
     year: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from errors import RefusedError, UsageError
 from formatting import plural
 from inventory.catalog import Customer
 from inventory.catalog import Tenant as TenantTable
-from inventory.keys import Key, Parts, key_of, key_order, typed, values_of
+from inventory.keys import Key, Parts, key_of, key_order, typed, values_of, words_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Tenant:
     id: Key
     name: str
     shard: str  # inventory name of the database with its activity; master if there are no shards; empty: it names none
-    customer_id: int | None
+    customer_id: Key | None
     customer_name: str | None
 
 
@@ -33,52 +33,78 @@ class Tenant:
 
 @dataclass(frozen=True, kw_only=True)
 class Exclude:
-    """Tenants that an operator leaves out, by their own keys or their customers' ids."""
+    """Tenants that an operator leaves out, by their own keys or their customers'."""
 
     tenants: frozenset[Key] = frozenset()
-    customers: frozenset[int] = frozenset()
+    customers: frozenset[Key] = frozenset()
 
     def names(self, tenant: Tenant) -> bool:
         """True if a tenant is on the list."""
-        return str(tenant.id) in self._words or tenant.customer_id in self.customers
+        return not words_for(tenant.id).isdisjoint(self._words) or self.names_customer(tenant.customer_id)
+
+    def names_customer(self, customer_id: Key | None) -> bool:
+        """True if a customer is on the list."""
+        return customer_id is not None and str(customer_id) in self._customers
 
     @cached_property
     def _words(self) -> frozenset[str]:
         return frozenset(map(str, self.tenants))
 
+    @cached_property
+    def _customers(self) -> frozenset[str]:
+        return frozenset(map(str, self.customers))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Include:
-    """The only tenants that an operator archives, by their own keys or their customers' ids, each with the reason."""
+    """The only tenants that an operator archives, by their own keys or their customers', each with the reason."""
 
     tenants: Mapping[Key, str] = field(default_factory=dict)
-    customers: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[Key, str] = field(default_factory=dict)
 
     def reason(self, tenant: Tenant) -> str | None:
         """Return why a tenant is archived: its own reason, or else its customer's; None if it is not on the list."""
-        of_customer = None if tenant.customer_id is None else self.customers.get(tenant.customer_id)
-        return self._words.get(str(tenant.id), of_customer)
+        return _said(self._words, self._customers, tenant.id, tenant.customer_id)
 
     @cached_property
     def _words(self) -> Mapping[str, str]:
-        return {str(key): reason for key, reason in self.tenants.items()}
+        return _by_word(self.tenants)
+
+    @cached_property
+    def _customers(self) -> Mapping[str, str]:
+        return _by_word(self.customers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnDepths:
-    """Tenants with a depth of their own, by their own keys or their customers' ids; a tenant's is stronger."""
+    """Tenants with a depth of their own, by their own keys or their customers'; a tenant's is stronger."""
 
     tenants: Mapping[Key, str] = field(default_factory=dict)
-    customers: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[Key, str] = field(default_factory=dict)
 
-    def of(self, tenant_id: Key, customer_id: int | None) -> str | None:
+    def of(self, tenant_id: Key, customer_id: Key | None) -> str | None:
         """Return the depth of a tenant of a customer; None if it has none of its own."""
-        of_customer = None if customer_id is None else self.customers.get(customer_id)
-        return self._words.get(str(tenant_id), of_customer)
+        return _said(self._words, self._customers, tenant_id, customer_id)
 
     @cached_property
     def _words(self) -> Mapping[str, str]:
-        return {str(key): depth for key, depth in self.tenants.items()}
+        return _by_word(self.tenants)
+
+    @cached_property
+    def _customers(self) -> Mapping[str, str]:
+        return _by_word(self.customers)
+
+
+def _by_word(listed: Mapping[Key, str]) -> Mapping[str, str]:
+    return {str(key): said for key, said in listed.items()}
+
+
+def _said(
+    tenants: Mapping[str, str], customers: Mapping[str, str], tenant_id: Key, customer_id: Key | None
+) -> str | None:
+    """Return what a list says of a tenant, or else of its customer; None if it names neither."""
+    of_customer = None if customer_id is None else customers.get(str(customer_id))
+    return next((tenants[word] for word in words_for(tenant_id) if word in tenants), of_customer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,20 +126,22 @@ def tenant(master: Session, table: TenantTable, tenant_id: Key) -> Tenant | None
     return rows[0] if rows else None
 
 
-def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[Tenant, ...]:
+def of_customer(master: Session, table: TenantTable, customer_id: Key) -> tuple[Tenant, ...]:
     """Return the live tenants of a customer; raise UsageError if there is no such customer."""
     customer = table.customer
     if customer is None:
         raise UsageError(f"The catalog of tables knows no customers of {plural(table.noun)}.")
-    query = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
-    if not master.row(query, (customer_id,), doing="looking for a customer"):
+    query = SQL("SELECT 1 FROM {} t WHERE {}").format(
+        identifier(customer.table), has_key((customer.key,), [customer_id])
+    )
+    if not master.row(query, doing="looking for a customer"):
         raise UsageError(f"There is no customer {customer_id}.")
-    return _select(master, table, SQL("t.{} = {}").format(Identifier(customer.column), Literal(customer_id)))
+    return _select(master, table, has_key((customer.column,), [customer_id]))
 
 
 def of_ids(master: Session, table: TenantTable, ids: Collection[Key]) -> tuple[Tenant, ...]:
     """Return the live tenants of these keys."""
-    return _select(master, table, has_key(table, ids)) if ids else ()
+    return _select(master, table, has_key(table.key_columns, ids)) if ids else ()
 
 
 def every(master: Session, table: TenantTable) -> tuple[Tenant, ...]:
@@ -126,16 +154,16 @@ def taken(master: Session, table: TenantTable, chosen: TenantFilter) -> tuple[Te
     return tuple(tenant for tenant in every(master, table) if chosen.takes(tenant))
 
 
-def unknown_customers(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
+def unknown_customers(master: Session, table: TenantTable, ids: Collection[Key]) -> list[Key]:
     """Return the ids that no customer has, sorted; all of them if the catalog knows no customers."""
-    customer = table.customer
-    if customer is None:
-        return sorted(ids)
-    query = SQL("SELECT c.{0} FROM {1} c WHERE c.{0} = ANY(%s)").format(
-        Identifier(customer.key), identifier(customer.table)
-    )
-    existing = {row[0] for row in master.rows(query, (list(ids),), doing="looking for customers")}
-    return sorted(set(ids) - existing)
+    existing = _customers(master, table.customer) if table.customer and ids else frozenset()
+    return sorted((each for each in ids if str(each) not in existing), key=key_order)
+
+
+def _customers(master: Session, customer: Customer) -> frozenset[str]:
+    """Return the words for all customers' keys."""
+    query = SQL("SELECT {} FROM {}").format(Identifier(customer.key), identifier(customer.table))
+    return frozenset(str(row[0]) for row in master.keys(query, doing="looking for customers"))
 
 
 def unknown(master: Session, table: TenantTable, ids: Collection[Key]) -> list[Key]:
@@ -178,13 +206,13 @@ def _no_key(master: Session, table: TenantTable, word: str) -> UsageError:
     )
 
 
-def has_key(table: TenantTable, ids: Collection[Key]) -> Composable:
+def has_key(names: Sequence[str], ids: Collection[Key]) -> Composable:
     """SQL: the row `t` has one of these keys; all but whole numbers are compared as the text that PostgreSQL writes."""
-    if len(table.key_columns) == 1 and all(isinstance(each, int) for each in ids):
-        return SQL("t.{} = ANY({})").format(Identifier(*table.key_columns), Literal(list(ids)))
+    if len(names) == 1 and all(isinstance(each, int) for each in ids):
+        return SQL("t.{} = ANY({})").format(Identifier(*names), Literal(list(ids)))
     columns = zip(*(each if isinstance(each, Parts) else (each,) for each in ids), strict=True)
     return SQL("({}) IN (SELECT * FROM unnest({}))").format(
-        SQL(", ").join(SQL("t.{}::text").format(Identifier(name)) for name in table.key_columns),
+        SQL(", ").join(SQL("t.{}::text").format(Identifier(name)) for name in names),
         SQL(", ").join(SQL("{}::text[]").format(Literal(list(map(str, values)))) for values in columns),
     )
 

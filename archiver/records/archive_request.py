@@ -28,7 +28,7 @@ class ArchiveRequest:
         own = self.own_depths
         return frozenset((self.depth, *own.tenants.values(), *own.customers.values()))
 
-    def depth_of(self, tenant_id: Key, customer_id: int | None) -> str:
+    def depth_of(self, tenant_id: Key, customer_id: Key | None) -> str:
         """Return the depth to which a tenant of a customer is archived."""
         return self.own_depths.of(tenant_id, customer_id) or self.depth
 

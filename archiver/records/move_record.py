@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from archiver.records.ledger import NOW, members_of, plain
 from archiver.records.state import Kind, State
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
-from inventory.keys import Key, key_text
+from inventory.keys import Key, key_text, listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class Move:
     @property
     def command(self) -> str:
         """The command that ends this move alone."""
-        return f"{self.route.command} --schools={self.tenant_id}"
+        return f"{self.route.command} --schools={shlex.quote(listed(self.tenant_id))}"
 
     @property
     def rows(self) -> Mapping[str, int]:

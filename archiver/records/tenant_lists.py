@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from archiver.postgres.tenants import Exclude, Include
-from errors import Problems, UsageError
-from inventory.keys import Key, key_listed
+from errors import Problems
+from inventory.keys import LISTED, Key, key_listed
 
 Lines = Iterable[tuple[int, str]]  # each with its number
 Named = tuple[str, Key]  # `customer`, or nothing for a tenant; and an id
 Said = TypeVar("Said")
 
-# A key as people write it; in JSON's quotation marks if it has a blank, a colon, a comma or such a mark itself.
-_QUOTED, _WORD = r'("(?:[^"\\]|\\["\\/bfnrt])*")', r'([^\s",-][^\s:",]*)'
-_KEY = rf"(?:customer +(\d+)|{_QUOTED}|{_WORD})"
-_LISTED = re.compile(rf" *(?:{_QUOTED}|{_WORD}) *(,|$)", re.ASCII)
-_EXCLUDED = re.compile(_KEY, re.ASCII)
-_INCLUDED = re.compile(rf"{_KEY}: *(\S.*)", re.ASCII)
+_KEY = rf"(?:(customer) +)?({LISTED})"
+_EXCLUDED = re.compile(_KEY)
+_INCLUDED = re.compile(rf"{_KEY}: *(\S.*)")
 
 
 def union(exclude: Exclude, other: Exclude) -> Exclude:
@@ -36,7 +32,7 @@ def exclusion(lines: Lines, path: str) -> Exclude:
     named = _read(lines, path, _EXCLUDED, "an id or `customer` and an id", lambda match: None)
     return Exclude(
         tenants=frozenset(key for noun, key in named if not noun),
-        customers=frozenset(key for noun, key in named if noun and isinstance(key, int)),
+        customers=frozenset(key for noun, key in named if noun),
     )
 
 
@@ -46,12 +42,12 @@ def inclusion(lines: Lines, path: str) -> Include:
     Raises Problems with each line that is something else, or has an id that is there twice; or if there is none.
     """
     expected = "an id or `customer` and an id, a colon and the reason"
-    reasons = _read(lines, path, _INCLUDED, expected, lambda match: match[4])
+    reasons = _read(lines, path, _INCLUDED, expected, lambda match: match[3])
     if not reasons:
         raise Problems(f"The list {path} has mistakes:", [f"{path}: expected {expected}, got an empty list"])
     return Include(
         tenants={key: reason for (noun, key), reason in reasons.items() if not noun},
-        customers={key: reason for (noun, key), reason in reasons.items() if noun and isinstance(key, int)},
+        customers={key: reason for (noun, key), reason in reasons.items() if noun},
     )
 
 
@@ -62,12 +58,11 @@ def _read(
     mistakes, read, first = [], dict[Named, Said](), dict[Named, int]()
     for number, line in lines:
         match = form.fullmatch(line)
-        if match is None:
+        named = _named(match) if match else None
+        if match is None or named is None:
             mistakes.append(f"{path}:{number}: expected {expected}, got {line!r}")
-            continue
-        named = _named(match)
-        if named in read:
-            again = line.split(":")[0]
+        elif named in read:
+            again = line[: match.end(2)]
             mistakes.append(f"{path}:{number}: expected each id once, got {again} again (line {first[named]})")
         else:
             read[named], first[named] = said(match), number
@@ -76,24 +71,8 @@ def _read(
     return read
 
 
-def _named(match: re.Match[str]) -> Named:
-    if match[1]:
-        return "customer", int(match[1])
-    return "", json.loads(match[2]) if match[2] else key_listed(match[3])
-
-
-def keys_of_list(text: str, label: str) -> frozenset[Key]:
-    """Return the keys of a list such as 13,14; raise UsageError with the first that is none."""
-    keys, rest = set[Key](), text
-    while match := _LISTED.match(rest):
-        keys.add(json.loads(match[1]) if match[1] else key_listed(match[2]))
-        rest = rest[match.end() :]
-        if not match[3]:
-            return frozenset(keys)
-    raise UsageError(f"{label}: expected keys with commas between them, got {text!r}.", hint=f"Example: {label}=13,14")
-
-
-def listed(key: Key) -> str:
-    """Return a key as a list names it, in quotation marks where it needs them."""
-    word = str(key)
-    return word if re.fullmatch(_WORD, word) else json.dumps(word, ensure_ascii=False)
+def _named(match: re.Match[str]) -> Named | None:
+    try:
+        return match[1] or "", key_listed(match[2])
+    except ValueError:
+        return None

@@ -8,12 +8,12 @@ from datetime import date
 
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Include, Tenant, TenantFilter
+from archiver.postgres.tenants import Exclude, Include, Tenant, TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import Record
 from archiver.records.state import State
 from formatting import plural
-from inventory.keys import Key, key_order
+from inventory.keys import Key, key_order, words_for
 
 UNKNOWN, EXCLUDED, NOT_LISTED = "does not exist", "is excluded", "is not on the include list"
 EXCLUDE, ONLY, DEPTHS = "exclude", "only", "depths"  # the lists of a night, as the inventory calls them
@@ -53,19 +53,19 @@ class _Year:
     archived: tuple[Record, ...]
     chosen: TenantFilter
 
-    def has_more(self, customer_id: int, night: date | None) -> bool:
+    def has_more(self, customer_id: Key, night: date | None) -> bool:
         """True if a customer has tenants that the filter takes in, or that this night has archived."""
         archived = {record.tenant_id for record in self.archived}
         due = {tenant.customer_id for tenant in self.live if self.chosen.takes(tenant) and tenant.id not in archived}
         done = {record.customer_id for record in self.archived if night and record.night == night}
-        return customer_id in due | done
+        return any(Exclude(customers=frozenset([customer_id])).names_customer(each) for each in due | done)
 
     def reason_against(self, tenant_id: Key, night: date | None) -> str:
         """Return why a tenant can't be archived; empty if it can, or this night has done so."""
         for record in self.archived:
-            if str(record.tenant_id) == str(tenant_id):
+            if str(tenant_id) in words_for(record.tenant_id):
                 return "" if night and record.night == night else f"is archived already for {self.number}"
-        tenant = next((tenant for tenant in self.live if str(tenant.id) == str(tenant_id)), None)
+        tenant = next((tenant for tenant in self.live if str(tenant_id) in words_for(tenant.id)), None)
         if tenant is None or self.chosen.takes(tenant):
             return UNKNOWN if tenant is None else ""
         return EXCLUDED if self.chosen.exclude.names(tenant) else NOT_LISTED
@@ -90,7 +90,8 @@ def unmatched(databases: Databases, year: int, night: date | None, chosen: Tenan
 
 
 def _excluded_in_vain(databases: Databases, year: _Year) -> Iterator[Unmatched]:
-    existing = {str(tenant.id) for tenant in year.live} | {str(record.tenant_id) for record in year.archived}
+    keys = {tenant.id for tenant in year.live} | {record.tenant_id for record in year.archived}
+    existing = frozenset[str]().union(*map(words_for, keys))
     exclude = year.chosen.exclude
     in_vain = sorted((each for each in exclude.tenants if str(each) not in existing), key=key_order)
     customers = tenants.unknown_customers(databases.master, databases.model.tenant, exclude.customers)
@@ -105,14 +106,14 @@ def _named_in_vain(
     night: date | None,
     listed: str,
     tenant_ids: Iterable[Key],
-    customer_ids: Collection[int],
+    customer_ids: Collection[Key],
 ) -> Iterator[Unmatched]:
     for tenant_id in sorted(tenant_ids, key=key_order):
         if why := year.reason_against(tenant_id, night):
             yield Unmatched(listed=listed, noun=year.noun, id=tenant_id, why=why)
     unknown = set(tenants.unknown_customers(databases.master, databases.model.tenant, customer_ids))
-    for customer_id in sorted(customer_ids):
+    for customer_id in sorted(customer_ids, key=key_order):
         nothing = "" if year.has_more(customer_id, night) else f"has no {year.noun} to archive"
-        excluded = EXCLUDED if customer_id in year.chosen.exclude.customers else nothing
+        excluded = EXCLUDED if year.chosen.exclude.names_customer(customer_id) else nothing
         if why := UNKNOWN if customer_id in unknown else excluded:
             yield Unmatched(listed=listed, noun="customer", id=customer_id, why=why)

@@ -70,19 +70,17 @@ def move_all(
 
 
 def tenants_to_move(databases: Databases, route: Route, only: Collection[Key] = ()) -> list[Tenant]:
-    """Return the tenants to move, and those of interrupted moves, by id; with `only`, those of these ids.
+    """Return the tenants to move, and those of interrupted moves, by id; with `only`, those of these keys.
 
     A merge moves all tenants of the source; a split those of them that came from the target. Raises Problems with
-    every id of `only` that is none of them.
+    every key of `only` that is none of them.
     """
     movable = _movable(databases, route)
-    words = {str(tenant.id) for tenant in movable}
-    others = sorted((tenant_id for tenant_id in only if str(tenant_id) not in words), key=key_order)
+    others = sorted(set(only) - {tenant.id for tenant in movable}, key=key_order)
     if problems := [_why_not_moved(databases, route, tenant_id) for tenant_id in others]:
         nouns = plural(databases.model.tenant.noun)
         raise Problems(f"This {route.verb} does not move these {nouns}; nothing was changed:", problems)
-    chosen = set(map(str, only))
-    return [tenant for tenant in movable if not only or str(tenant.id) in chosen]
+    return [tenant for tenant in movable if not only or tenant.id in only]
 
 
 def _movable(databases: Databases, route: Route) -> list[Tenant]:

@@ -156,7 +156,7 @@ def switch(archiver: Archiver, loading: Move, account: Account) -> None:
         shard=Identifier(str(tenant.shard)),
         target=Literal(loading.target),
         source=Literal(loading.source),
-        same=has_key(tenant, [loading.tenant_id]),
+        same=has_key(tenant.key_columns, [loading.tenant_id]),
     )
     if master.execute(query, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
         raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")

@@ -28,7 +28,7 @@ from archiver.runs.context import Archiver
 from archiver.runs.each import Done
 from archiver.runs.returning import ReturningMonth
 from errors import RefusedError
-from inventory.keys import Key
+from inventory.keys import Key, typed
 from inventory.migrations import Changes
 
 LIVE_ANYWHERE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
@@ -77,7 +77,7 @@ def _fetched(archiver: Archiver, months: Sequence[ReturningMonth], work: Path, r
 
 def _without(archiver: Archiver, record: Record, lost: str) -> str:
     """Return the hint that says how all but these months come back."""
-    command = f"inv restore.{archiver.model.tenant.noun} {record.tenant_id} --year={record.year}"
+    command = f"inv restore.{archiver.model.tenant.noun} {typed(record.tenant_id)} --year={record.year}"
     return f" Without it: {command} --without-month={lost} (their rows stay recorded as archived)."
 
 

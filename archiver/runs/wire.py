@@ -12,7 +12,7 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
-from inventory.keys import Key, key_listed, key_of_json
+from inventory.keys import Key, key_of_json, key_said
 
 KINDS: Mapping[str, type[CutoverError]] = {  # the names are shared with workers of other versions
     "CutoverError": CutoverError,
@@ -81,7 +81,7 @@ def _by_word(lists: Mapping[str, Mapping[Key, str]]) -> dict[str, dict[str, str]
 
 def _by_key(lists: Mapping[str, Mapping[str, str]]) -> dict[str, dict[Any, str]]:
     """Return the lists of `_by_word`."""
-    return {name: {key_listed(word): said for word, said in listed.items()} for name, listed in lists.items()}
+    return {name: {key_said(word): said for word, said in listed.items()} for name, listed in lists.items()}
 
 
 def ended_to_json(ended: UnitResult) -> dict[str, Any]:

@@ -9,15 +9,15 @@ from dataclasses import replace
 
 from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records.archive_request import ArchiveRequest
-from archiver.records.tenant_lists import exclusion, inclusion, keys_of_list, listed, union
+from archiver.records.tenant_lists import exclusion, inclusion, union
 from errors import UsageError
-from inventory.keys import Key, key_order
+from inventory.keys import Key, key_order, listed
 from inventory.load import load_catalog, read_numbered_lines
 from inventory.model import Environment, Night
 from inventory.scope import Scope, scope_of
 from runbooks.archives.night_filter import filter_at
 from runbooks.cli.options import Option
-from runbooks.cli.parse import parse_clock, parse_ids, parse_reasons
+from runbooks.cli.parse import QUOTED, each_once, parse_clock, parse_listed, parse_reasons
 
 UNTIL = Option(
     name="until",
@@ -27,18 +27,28 @@ UNTIL = Option(
 )
 EXCLUDE = Option(
     name="exclude",
-    help="a file of schools to leave out as well: an id a line, or `customer` and an id; on this machine",
+    help=(
+        "a file of schools to leave out as well: an id a line, or `customer` and an id, written as in "
+        "--exclude-schools; on this machine"
+    ),
 )
 SCHOOLS = Option(
     name="schools",
     help="the digest of the schools that the date was typed for, as inv archive.scope prints it: others are refused",
     unset="not compared",
 )
-EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14", parse=keys_of_list)
-EXCLUDE_CUSTOMERS = Option(name="exclude_customers", help="the same for customers: 1234", parse=parse_ids)
+EXCLUDE_SCHOOLS = Option(
+    name="exclude_schools", help=f"the same as a list: 13,14{QUOTED}", parse=each_once(parse_listed, "13,14")
+)
+EXCLUDE_CUSTOMERS = Option(
+    name="exclude_customers", help="the same for customers: 1234", parse=each_once(parse_listed, "1234")
+)
 ONLY = Option(
     name="only",
-    help="a file of the only schools to archive: `13: reason` or `customer 1234: reason` a line; on this machine",
+    help=(
+        "a file of the only schools to archive: `13: reason` or `customer 1234: reason` a line, the id written as in "
+        "--exclude-schools; on this machine"
+    ),
     unset="the night's list in the inventory, else every school",
 )
 ONLY_LISTED = Option(
@@ -60,7 +70,7 @@ def files_as_lists(
     pretend: bool,
     exclude: str,
     exclude_schools: frozenset[Key] | None,
-    exclude_customers: frozenset[int] | None,
+    exclude_customers: frozenset[Key] | None,
     only: str,
     only_listed: Mapping[str, str] | None,
 ) -> dict[str, str | bool]:
@@ -82,7 +92,7 @@ def files_as_lists(
 
 def _as_listed(only: Include) -> dict[str, str | bool]:
     """Return the options by which an include list is sent instead of its file."""
-    customers = {f"customer {number}": reason for number, reason in only.customers.items()}
+    customers = {f"customer {listed(key)}": reason for key, reason in only.customers.items()}
     reasons = {**customers, **{listed(key): reason for key, reason in only.tenants.items()}}
     return {"only": "", "only_listed": json.dumps(reasons, ensure_ascii=False)}
 

@@ -11,9 +11,12 @@ from typing import TypeVar
 
 from archiver.format import encryption
 from errors import Problems, UsageError
-from inventory.keys import Key, key_listed
+from inventory.keys import Key, key_listed, words_of_list
 from inventory.parse import as_date, as_span
 
+QUOTED = (
+    """ (a key with a blank, comma, colon or quotation mark in JSON's: '"a, b",13')"""  # for the help of such lists
+)
 UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
 LONGEST_ID = 18  # digits; always fits PostgreSQL's bigint
 Member = TypeVar("Member", bound=Enum)
@@ -52,14 +55,18 @@ def parse_key(text: str, label: str) -> str:
     return text
 
 
-def parse_listed_key(text: str, label: str) -> Key:
-    """Return a tenant's key as a list names it: a number if it is written as one, else a text."""
-    return key_listed(parse_key(text, label))
+def parse_listed(text: str, label: str) -> Key:
+    """Return the key that a word of a list means, where no column says its type."""
+    try:
+        return key_listed(text)
+    except ValueError:
+        raise _refused(label, "a key", text, "13") from None
 
 
-def parse_ids(text: str, label: str) -> frozenset[int]:
-    """Return the ids of a list such as 13,14."""
-    return frozenset(parse_id(part.strip(), label) for part in text.split(","))
+def parse_listed_word(text: str, label: str) -> str:
+    """Return a word for a key as a list has it; what it means, the tenants' table says."""
+    parse_listed(text, label)
+    return text
 
 
 def each_once(parse: Callable[[str, str], Value], example: str) -> Callable[[str, str], frozenset[Value]]:
@@ -68,9 +75,9 @@ def each_once(parse: Callable[[str, str], Value], example: str) -> Callable[[str
     def parse_all(text: str, label: str) -> frozenset[Value]:
         values: Counter[Value] = Counter()
         problems = []
-        for word in text.split(","):
+        for word in words_of_list(text):
             try:
-                values[parse(word.strip(), label)] += 1
+                values[parse(word, label)] += 1
             except UsageError as error:
                 problems.append(str(error).removeprefix(f"{label}: "))
         problems += [f"{value} stands there twice." for value, times in values.items() if times > 1]

@@ -22,11 +22,11 @@ from archiver.format.rows import CopyRows
 from archiver.postgres import tenants
 from archiver.postgres.tenants import TenantFilter
 from archiver.records import audit_log, holds, resolve
-from archiver.records.tenant_lists import exclusion, listed
+from archiver.records.tenant_lists import exclusion
 from archiver.runs import one_by_one, setup
 from archiver.runs.drop import drop
 from errors import ExitCode, LockedError, Problems, RefusedError, UsageError
-from inventory.keys import key_order, typed
+from inventory.keys import key_order, listed, typed
 from inventory.model import Fence
 from runbooks.cli import call
 from tests import oracle

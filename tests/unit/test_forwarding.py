@@ -65,7 +65,13 @@ TEXTS = {
     "only_listed": '{"customer 1234": "will not renew, OPS-510"}',
 }
 # A wrong text, where nearly any text is right: a key's type is known to the tenants' table alone.
-WRONG = {"identity": "AGE-SECRET-KEY-1X", "school": "-", "exclude_schools": "13,,14", "schools": "13,,14"}
+WRONG = {
+    "identity": "AGE-SECRET-KEY-1X",
+    "school": "-",
+    "exclude_schools": "13,,14",
+    "schools": "13,,14",
+    "exclude_customers": "1,",
+}
 ONLY_WITH = {"sample": "all"}  # an option, and the one that it needs
 NOT_SENT = {
     "env",

@@ -124,7 +124,11 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("prefix: rehearsal}", f"prefix: rehearsal, recipients: [{SECRET}]}}", "store/recipients/1: expected an age"),
         ("old: warehouse-old\n", "old: db-master\n", "warehouse/old: expected a host with the role warehouse"),
         ("depth: all, exclude", "depth: some, exclude", "nights/2014-08-15/depth: expected one of all, students"),
-        ("customers: []", "customers: [x]", "nights/2014-08-15/exclude/customers/1: expected a whole number, got 'x'"),
+        (
+            "customers: []",
+            "customers: [1.5]",
+            "nights/2014-08-15/exclude/customers/1: expected a whole number, got 1.5",
+        ),
         ("2014-08-22: {depth: all,", "2014-08-42: {depth: all,", "nights/2014-08-42: expected a date YYYY-MM-DD"),
         (
             "2014-08-22: {depth: all,",
@@ -321,7 +325,7 @@ nights:
         22: " "}
       customers: {7: will not renew}
   2014-08-22: {depth: all, only: {}}
-  2014-08-29: {depth: all, only: {schools: [13], customers: {x: why}}}
+  2014-08-29: {depth: all, only: {schools: [13], customers: {1.5: why}}}
 """
 
 
@@ -329,9 +333,9 @@ def test_each_mistake_in_an_include_list_is_named_with_its_path_and_line(tmp_pat
     text = problems(tmp_path, re.sub(r"^nights:\n(  .*\n)*", INCLUDED, GOOD, flags=re.MULTILINE))
     first, typed = len(GOOD.split("nights:\n")[0].splitlines()) + 1, "nights/2014-08-29/only"
     assert f"{typed}/schools: expected a mapping, got [13] (line {first + 9})" in text
-    assert f"{typed}/customers/x: expected a whole number, got 'x' (line {first + 9})" in text
+    assert f"{typed}/customers/1.5: expected a whole number, got 1.5 (line {first + 9})" in text
 
-    written = INCLUDED.replace("[13]", "{}").replace("{x: why}", "{9: why}")
+    written = INCLUDED.replace("[13]", "{}").replace("{1.5: why}", "{9: why}")
     text = problems(tmp_path, re.sub(r"^nights:\n(  .*\n)*", written, GOOD, flags=re.MULTILINE))
     path = "nights/2014-08-15/only"
     assert f"{path}/schools/21: expected a school that is not excluded, got 21 (line {first + 5})" in text

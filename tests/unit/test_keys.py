@@ -5,12 +5,28 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archiver.format import layout
 from archiver.postgres.tenants import Exclude, Include, OwnDepths, Tenant, every
-from archiver.records.tenant_lists import exclusion, inclusion, keys_of_list, listed
-from errors import Problems, RefusedError, UsageError
-from inventory.keys import Key, Parts, key_of, key_of_text, key_order, key_text, typed, values_of
+from archiver.records.tenant_lists import exclusion, inclusion
+from errors import Problems, RefusedError
+from inventory.keys import (
+    Key,
+    Parts,
+    key_listed,
+    key_of,
+    key_of_text,
+    key_order,
+    key_text,
+    listed,
+    typed,
+    values_of,
+    words_for,
+    words_of_list,
+)
+from runbooks.cli.parse import each_once, parse_listed, parse_listed_word
 from tests.answering import SCHOOLS, session
 
 
@@ -25,6 +41,8 @@ from tests.answering import SCHOOLS, session
         (Parts((-1, 7)), "[-1,7]", "[-1,7]"),
         (Parts(("a-b", 1)), '["a-b",1]', '["a-b",1]'),
         (Parts(("[a", "b")), '["[a","b"]', '["[a","b"]'),
+        (Parts(('"a', "b")), '["\\"a","b"]', '["\\"a","b"]'),
+        (Parts(("", "b")), '["","b"]', '["","b"]'),
     ],
 )
 def test_each_shape_of_key_has_one_text_that_reads_back(key: Key, text: str, people: str) -> None:
@@ -45,6 +63,7 @@ def test_a_text_that_is_no_key_is_refused(text: str) -> None:
         ("Ecole d'ete", "'Ecole d'\"'\"'ete'"),
         ("", "'\"\"'"),
         ("-x", "'\"-x\"'"),
+        (-5, "'\"-5\"'"),
         ('"', '\'"\\""\''),
         (Parts((2013, "0042")), "2013-0042"),
         (Parts((2013, "")), "2013-"),
@@ -109,7 +128,10 @@ def test_other_objects_of_the_store_are_no_archives(key: str) -> None:
         ("2013-0042", "2013-0042"),
         ('"École d\'été"', "École d'été"),
         ('"a: b"', "a: b"),
-        ('["a-b"]', None),
+        ('["a-b"]', Parts(("a-b",))),
+        ('[2013,"a-b"]', Parts(("2013", "a-b"))),
+        ('"\\x"', None),
+        ("[1,null]", None),
         ("customer 99", None),
         ("school 14", None),
         ("-1", None),
@@ -123,7 +145,7 @@ def test_a_list_names_a_key_as_people_write_it(line: str, key: Key | None) -> No
     assert named == (frozenset() if key is None else {key})
     if key is not None:
         assert inclusion([(1, f"{line}: closed")], "list.txt").tenants == {key: "closed"}
-        assert keys_of_list(f"7, {listed(key)}", "--exclude-schools") == {7, key}
+        assert each_once(parse_listed, "13")(f"7, {listed(key)}", "--exclude-schools") == {7, key_listed(listed(key))}
 
 
 def test_a_list_matches_a_tenant_by_the_word_for_its_key() -> None:
@@ -136,10 +158,72 @@ def test_a_list_matches_a_tenant_by_the_word_for_its_key() -> None:
     assert [own.of(each.id, None) for each in live] == [None, None, None, "students"]
 
 
-@pytest.mark.parametrize("text", ["", "13,", "13,,14", '"a', "13 14"])
-def test_a_list_of_an_option_with_something_else_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="expected keys with commas between them"):
-        keys_of_list(text, "--exclude-schools")
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("", "expected a key, got nothing"),
+        ("13,", "expected a key, got nothing"),
+        ("13,,14", "expected a key, got nothing"),
+        ('"a', "expected a key, got '\"a'"),
+        ("13 14", "expected a key, got '13 14'"),
+        ('a"b,c"', "expected a key, got 'a\"b,c\"'"),
+        ("[1,2", "expected a key, got '\\[1'"),
+        ("-1", "expected a key, got '-1'"),
+        ('"x, y","x, y"', '"x, y" stands there twice'),
+    ],
+)
+def test_a_list_of_an_option_with_something_else_is_refused(text: str, mistake: str) -> None:
+    with pytest.raises(Problems, match=mistake) as refused:
+        each_once(parse_listed_word, "13,14")(text, "--schools")
+    assert refused.value.hint == "Example: --schools=13,14"
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.sampled_from(
+    [
+        "x, y: z",
+        '"',
+        "..",
+        "-1",
+        "A/1",
+        "[1,2]",
+        '["a"',
+        "\\",
+        "a-b",
+        "",
+        "é",
+        "--help",
+        "it's",
+        "$HOME",
+        "~",
+        "\n",
+        "13",
+    ]
+)
+PART = st.integers(-(2**63), 2**63 - 1) | TEXTS
+ANY_KEY: st.SearchStrategy[Key] = PART | st.lists(PART, min_size=2, max_size=4).map(Parts)
+
+
+@given(st.lists(ANY_KEY, min_size=1, max_size=5))
+def test_each_key_that_is_shown_is_typed_back_alone_and_in_a_list(keys: list[Key]) -> None:
+    values = [tuple(map(str, key if isinstance(key, Parts) else (key,))) for key in keys]
+
+    alone = [shlex.split(f"inv archive.school {typed(key)}")[2] for key in keys]
+    [option] = shlex.split(shlex.quote(", ".join(map(listed, keys))))
+
+    assert [values_of(word, len(of_key)) for word, of_key in zip(alone, values, strict=True)] == values
+    assert not any(word.startswith("-") for word in alone)  # Invoke would take it for an option
+    words = words_of_list(option)
+    assert [values_of(word, len(of_key)) for word, of_key in zip(words, values, strict=True)] == values
+    assert [str(key_listed(word)) in words_for(key) for word, key in zip(words, keys, strict=True)] == [True] * len(
+        keys
+    )
+
+
+@given(ANY_KEY, ANY_KEY)
+def test_a_word_of_a_list_means_no_other_key_of_such_columns(key: Key, other: Key) -> None:
+    values, others = (tuple(map(str, each if isinstance(each, Parts) else (each,))) for each in (key, other))
+    if len(values) == len(others) and values != others:
+        assert str(key_listed(listed(key))) not in words_for(other)
 
 
 def test_a_live_tenant_that_no_command_can_name_is_refused() -> None:
