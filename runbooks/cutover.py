@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date as Date  # noqa: N812 - tasks have an option called date
 from functools import partial
@@ -23,6 +23,7 @@ from runbooks.engine.live.console import say
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.plan import Plan, Watched, numbered, paying, validated
 from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.model.step import Step
 from runbooks.engine.reporting.estimates import counted
 from runbooks.engine.reporting.plan_markdown import rendered
 from runbooks.engine.run.abandon import BackOutSteps
@@ -236,14 +237,7 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
             back_out=f"inv cutover.back-out --date={day} --env={environment.name}",
             approve=f"inv cutover.approve --date={day} --env={environment.name}" if environment.second_person else "",
-            notes=(
-                *archiving.scope_lines(night_context),
-                *backups.loss(night_context),
-                *heroku.sources(environment),
-                *(old_farm.left_to_a_person(night_context) if warehouse.cut_over in builds else ()),
-                *not_in(steps, night_context),
-                *how_to_type(environment),
-            ),
+            notes=_notes(night_context, steps, builds),
             scope=night_context.scope,
             steps=steps,
             preflight=subjects(night_context, steps),
@@ -256,6 +250,18 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             zone=environment.zone,
             window_end=partial(environment.window_end, day),
         )
+    )
+
+
+def _notes(night_context: NightContext, steps: Sequence[Step], builds: Sequence[Build]) -> tuple[str, ...]:
+    """Return what a person must know before the night, a sentence each."""
+    return (
+        *archiving.scope_lines(night_context),
+        *backups.loss(night_context),
+        *heroku.sources(night_context.environment),
+        *(old_farm.left_to_a_person(night_context) if warehouse.cut_over in builds else ()),
+        *not_in(steps, night_context),
+        *how_to_type(night_context.environment),
     )
 
 

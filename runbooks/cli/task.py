@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, NoReturn
 
@@ -87,48 +88,82 @@ def task(
     is only there, on the operator's machine. `anywhere` returns True if this call only reads, which any machine does.
     `scope` returns this host's scope of the call, which is sent along; a host with another scope refuses the call.
     """
-    every = (*options, HERE, SCOPE) if runs_on else options
+    declared = _Declared(
+        name=name,
+        options=(*options, HERE, SCOPE) if runs_on else options,
+        example=example,
+        runs_on=runs_on,
+        before=before,
+        anywhere=anywhere,
+        addresses=addresses,
+        scope=scope,
+    )
+    return declared.made
 
-    def decorate(body: Callable[..., None]) -> Any:
+
+@dataclass(frozen=True, kw_only=True)
+class _Declared:
+    """All that is said of a task beside its body; see `task`."""
+
+    name: str
+    options: tuple[Option, ...]
+    example: str
+    runs_on: Role | None
+    before: Callable[..., Texts | None] | None
+    anywhere: Callable[..., bool] | None
+    addresses: Addresses
+    scope: Callable[..., Scope]
+
+    def made(self, body: Callable[..., None]) -> OwnTask:
+        """Return Invoke's task with that body."""
+
         def run(context: Context, **given: str | bool) -> None:
-            texts = {option.name: given.get(option.name, option.default) for option in every}
-            # Invoke gives a required positional the next word, whatever it is: also --help.
-            if any(texts[option.name] in HELP_WORDS for option in every if option.positional):
-                _show_help(name)
             try:
-                _refuse_half_measures(context)
-                _perform(Call(task=name, options=every, texts=texts, addresses=addresses, scope=scope), body)
+                self._run(context, given, body)
             except Exit:
                 raise
             except BaseException as error:
                 leave(error)
 
-        def _perform(call: Call, body: Callable[..., None]) -> None:
-            call.refuse_bad_values()
-            call = call.changed(call.pass_to(before) or {}) if before else call
-            call.refuse_other_scope()
-            _show_due_work(call)
-            if anywhere and call.only_reading().pass_to(anywhere):
-                call = call.only_reading()
-            elif runs_on and call.elsewhere:
-                _forward(call)
-            else:
-                call.pass_to(body)
-            _refuse_overdue(call)
-
-        run.__doc__ = _help_text(name, body.__doc__ or "", every, example)
+        run.__doc__ = _help_text(self.name, body.__doc__ or "", self.options, self.example)
         run.__name__ = body.__name__
         run.__module__ = body.__module__
-        run.__signature__ = _signature(every)  # type: ignore[attr-defined]
-        words = {option.key: option.text for option in every}
-        positional = [option.name for option in every if option.positional]
-        made = invoke_task(
-            klass=OwnTask, name=name.split(".")[-1], positional=positional, auto_shortflags=False, help=words
+        run.__signature__ = _signature(self.options)  # type: ignore[attr-defined]
+        made: OwnTask = invoke_task(
+            klass=OwnTask,
+            name=self.name.split(".")[-1],
+            positional=[option.name for option in self.options if option.positional],
+            auto_shortflags=False,
+            help={option.key: option.text for option in self.options},
         )(run)
-        made.full_name, made.options, made.runs_on, made.example = name, every, runs_on, f"inv {name} {example}".strip()
+        made.full_name, made.options, made.runs_on = self.name, self.options, self.runs_on
+        made.example = f"inv {self.name} {self.example}".strip()
         return made
 
-    return decorate
+    def _run(self, context: Context, given: Texts, body: Callable[..., None]) -> None:
+        texts = {option.name: given.get(option.name, option.default) for option in self.options}
+        # Invoke gives a required positional the next word, whatever it is: also --help.
+        if any(texts[option.name] in HELP_WORDS for option in self.options if option.positional):
+            _show_help(self.name)
+        _refuse_half_measures(context)
+        call = Call(task=self.name, options=self.options, texts=texts, addresses=self.addresses, scope=self.scope)
+        call.refuse_bad_values()
+        if self.before:
+            call = call.changed(call.pass_to(self.before) or {})
+        call.refuse_other_scope()
+        _show_due_work(call)
+        self._perform(call, body)
+
+    def _perform(self, call: Call, body: Callable[..., None]) -> None:
+        """Run the body here, or the task on the debug host."""
+        if self.anywhere and call.only_reading().pass_to(self.anywhere):
+            call = call.only_reading()
+            call.pass_to(body)
+        elif self.runs_on and call.elsewhere:
+            _forward(call)
+        else:
+            call.pass_to(body)
+        _refuse_overdue(call)
 
 
 def _forward(call: Call) -> None:
