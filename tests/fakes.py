@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
+from typing import TypeVar
 
 from errors import CutoverError
 from inventory.figures import Figures, LeftOut, Share
@@ -33,7 +34,7 @@ from runbooks.engine.model.actions import (
     TakeSnapshots,
 )
 from runbooks.engine.model.forecast import Forecast
-from runbooks.engine.model.journal import Event, Journal, Kind
+from runbooks.engine.model.journal import Event, Journal
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Amazon, Choice, Dns, JobState
@@ -42,6 +43,7 @@ from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
 from tests import worlds
 
+T = TypeVar("T")
 NIGHT, NIGHT_2013 = date(2014, 8, 15), date(2013, 8, 16)
 EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)
 SERVERS = {"db-master": "master", **{f"db-shard-{number}": f"shard_{number}" for number in range(1, 5)}}
@@ -562,11 +564,11 @@ class MortalJournal(Journal):
         if self._dead and not self._keeps_last:
             raise Killed
 
-    def append(self, kind: Kind, *, step: str = "", host: str = "", **data: object) -> Event:
-        event = super().append(kind, step=step, host=host, **data)
+    def _in_turn(self, write: Callable[[], T]) -> T:
+        result = super()._in_turn(write)
         if self._dead:
             raise Killed
-        return event
+        return result
 
     def next_life(self, clock: FakeClock, *, dies_at: int = 0, keeps_last: bool = True) -> MortalJournal:
         """Return the journal as another process reads it."""

@@ -27,11 +27,11 @@ def beating(
     """Beat while the block runs. A beat that can't be delivered never holds up the night."""
     url = url_of(environment.heartbeat, warn, "No heartbeat is sent")
     with ExitStack() as stack:
-        stack.enter_context(repeated("beats", StoreBeats(journal, clock).beat, TO_STORE))
+        stack.enter_context(repeated(StoreBeats(journal, clock).beat, TO_STORE))
         if url:
             beats = UrlBeats(Webhook(url, warn, "heartbeat"), journal, {"night": date, "environment": environment.name})
             stack.callback(beats.stand_down)
-            stack.enter_context(repeated("heartbeat", beats.beat, TO_URL))
+            stack.enter_context(repeated(beats.beat, TO_URL))
         yield
 
 

@@ -27,7 +27,7 @@ def followed(
     folder = files.Files(environment, plan.date).journal.parent
     reporter = Reporter(plan=plan, folder=folder, last=last, figures=summary.figures)
     live = LiveReport(reporter, journal, SystemClock(), console.warn)
-    with notifier_of(environment, plan.date, console.warn) as notifier, in_background("report", live.write) as rewrite:
+    with notifier_of(environment, plan.date, console.warn) as notifier, in_background(live.write) as rewrite:
         journal.listen(Announcer(plan, journal, notifier).on_event)
         journal.listen(rewrite)
         yield notifier

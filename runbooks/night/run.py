@@ -17,12 +17,13 @@ from runbooks.engine.live.executors import DryRunExecutor
 from runbooks.engine.live.interrupt import second_interrupt_exits
 from runbooks.engine.live.lock import claimed, machine_lock
 from runbooks.engine.live.operators import DryRunOperator, NoOperator, Operator
+from runbooks.engine.live.prompt_store import PromptStore
 from runbooks.engine.live.store_journal import StoreJournal
 from runbooks.engine.model.forecast import by_estimate
 from runbooks.engine.model.history import Facts, History, read_history
 from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.model.ports import Person
+from runbooks.engine.model.ports import ObjectStore, Person
 from runbooks.engine.model.preconditions import Finding, all_night
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.model.step import Step
@@ -32,6 +33,7 @@ from runbooks.engine.run import preflight
 from runbooks.engine.run.asking import AskedPerson
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
+from runbooks.engine.run.stop import stop_journaled
 from runbooks.night import files, summary
 from runbooks.night.begin import ask_to_begin, figures_of
 from runbooks.night.earlier_nights import earlier_nights, keep
@@ -176,16 +178,7 @@ def live_run(
     take_over: bool = False,
 ) -> Iterator[RunContext]:
     """Yield everything a live run needs, and hold the environment's lock."""
-    object_store, me = files.object_store_of(environment), files.myself(f"{what} {plan.title}")
-    lock, go_on = files.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
-    with (
-        second_interrupt_exits(),
-        redactor_for(environment).errors(),
-        machine_lock(lock, me),
-        claimed(object_store, me, take_over=go_on, ousting=take_over) as ousted,
-    ):
-        if ousted:
-            terminal.console.warn(f"Taken over from {ousted}.")
+    with _held(environment, plan, terminal, what, take_over=take_over) as object_store:
         journal = files.open_journal(environment, plan.date, object_store, terminal.clock, afresh=afresh)
         nights = earlier_nights(environment, journal.events[0].at if journal.events else terminal.clock.now())
         plan, last = counted(estimated(plan, nights), read_history(journal.events).figures), last_time(nights)
@@ -194,6 +187,7 @@ def live_run(
             followed(environment, plan, journal, last, terminal.console) as notifier,
             _head_stored(journal, terminal.console),
             beating(environment, plan.date, journal, terminal.clock, terminal.console.warn),
+            stop_journaled(journal, terminal.console.warn, begun=False),
         ):
             yield RunContext(
                 plan=plan,
@@ -206,6 +200,21 @@ def live_run(
                 last=last,
             )
         keep(environment, plan.date)
+
+
+@contextmanager
+def _held(
+    environment: Environment, plan: Plan, terminal: Terminal, what: str, *, take_over: bool
+) -> Iterator[ObjectStore]:
+    """Hold the environment's locks within the block, and yield its store."""
+    me, lock = files.myself(f"{what} {plan.title}"), files.Files(environment, plan.date).lock
+    with second_interrupt_exits() as interruption, redactor_for(environment).errors(), machine_lock(lock, me):
+        object_store = PromptStore(files.object_store_of(environment), terminal.console.warn, interruption)
+        go_on = f"{plan.resume} --take-over"
+        with claimed(object_store, me, take_over=go_on, ousting=take_over) as ousted:
+            if ousted:
+                terminal.console.warn(f"Taken over from {ousted}.")
+            yield object_store
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def notifier_of(environment: Environment, date: str, warn: Callable[[str], None]
     if not url:
         yield NoNotifier()
         return
-    with in_background("webhook", Webhook(url, warn).post) as take:
+    with in_background(Webhook(url, warn).post) as take:
         yield WebhookNotifier(take, {"night": date, "environment": environment.name})
 
 

@@ -210,7 +210,7 @@ DEBT = {"what": "maintenance mode", "where": "control"}
 
 def test_work_is_repeated_until_the_block_ends() -> None:
     clock, times = FakeClock(), list[datetime]()
-    with repeated("test", lambda: times.append(clock.now()), 0.001):
+    with repeated(lambda: times.append(clock.now()), 0.001):
         while len(times) < 3:
             pass
     ended = len(times)

@@ -133,7 +133,7 @@ def test_a_night_never_waits_for_background_work(monkeypatch: pytest.MonkeyPatch
         goes_on.wait(10)
         done.extend(items)
 
-    with background.in_background("test", work) as take:
+    with background.in_background(work) as take:
         take(1)
         assert begun.wait(10)
         take(2)

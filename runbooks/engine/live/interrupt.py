@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,14 +18,31 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"
 
 
+class Interruption:
+    """The moment at which a run was interrupted; none as long as it was not."""
+
+    def __init__(self) -> None:
+        self._came: float | None = None
+
+    def begin(self) -> None:
+        """Keep this moment."""
+        self._came = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """The time since then; 0 if there was no interruption."""
+        return 0.0 if self._came is None else time.monotonic() - self._came
+
+
 @contextmanager
-def second_interrupt_exits() -> Iterator[None]:
+def second_interrupt_exits() -> Iterator[Interruption]:
     """Make a second Ctrl-C exit at once, within the block and, if it was interrupted, until the process ends.
 
     Nothing is lost: the journal is on disk before each act, and no job ends with its terminal. SIGTERM and SIGHUP
     interrupt as Ctrl-C does, and raise KeyboardInterrupt with the signal's name; unless they are ignored, as by nohup.
+    It is raised once, so what journals the stop can't be interrupted a second time.
     """
-    restore = _terminal()
+    restore, interruption = _terminal(), Interruption()
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         restore()
@@ -33,6 +51,7 @@ def second_interrupt_exits() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         for each in before:  # a closed terminal sends SIGHUP more than once, and the first is still being journaled
             signal.signal(each, leave if each is signal.SIGINT else signal.SIG_IGN)
+        interruption.begin()
         raise KeyboardInterrupt(*([] if number == signal.SIGINT else [signal.Signals(number).name]))
 
     handlers = {each: signal.getsignal(each) for each in ENDING}
@@ -44,7 +63,7 @@ def second_interrupt_exits() -> Iterator[None]:
     for each in before:
         signal.signal(each, interrupt)
     try:
-        yield
+        yield interruption
     finally:
         for each, handler in before.items():
             if signal.getsignal(each) is interrupt:

@@ -11,13 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from errors import CutoverError, LockedError
 from formatting import many
+from runbooks.engine.live.background import Turns
 from runbooks.engine.model.journal import Event, FileJournal, head_of, read_events, refuse_incomplete
 from runbooks.engine.model.ports import ObjectStore
 from runbooks.engine.model.redactor import Redactor
 
+T = TypeVar("T")
 NIGHTS = "nights/"
 HEADS = "heads/"  # of journals: one text a run of the tool, by the number and the digest of its last event
 AT_ONCE = 16  # events fetched at a time
@@ -46,6 +49,7 @@ class StoreJournal(FileJournal):
     ) -> None:
         events = read_store_journal(read_events(path), object_store, folder)
         super().__init__(path, now=now, operator=operator, redactor=redactor)
+        self._turns = Turns()
         self._object_store = object_store
         self._folder = folder
         self._unsure: Event | None = None  # may be in the store, and is not in the file
@@ -62,6 +66,9 @@ class StoreJournal(FileJournal):
     def folder(self) -> str:
         """Its folder there, such as nights/2014-08-15/001."""
         return self._folder
+
+    def _in_turn(self, write: Callable[[], T]) -> T:
+        return self._turns.result_of(write)
 
     def _settle(self) -> None:
         """Store the event of an interrupted write before any other: it may or may not have arrived."""

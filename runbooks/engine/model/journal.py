@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from errors import CutoverError, RefusedError
 from inventory.private_folder import private_folder
 from runbooks.engine.model.redactor import Redactor
+
+T = TypeVar("T")
 
 
 class Kind(Enum):
@@ -143,28 +145,47 @@ class Journal:
 
     def append(self, kind: Kind, *, step: str = "", host: str = "", **data: Any) -> Event:
         """Write an event; it is stored when this returns."""
-        clean = self._redactor.clean(data)
+        return self._in_turn(lambda: self._write(kind, step, host, data))
+
+    def stop(self, reason: str, code: int, *, since: int, begun: bool) -> None:
+        """Write that the run stopped, unless one of the events since then says that it is over.
+
+        `since`: the number of events there were before; `begun`: False if a run without any has nothing to say.
+        """
+
+        def write() -> None:
+            kinds = {event.kind for event in self._events[since:]}
+            if (begun or kinds) and kinds.isdisjoint(OVER):
+                self._write(Kind.STOPPED, "", "", {"reason": reason, "code": code})
+
+        self._in_turn(write)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call the listener with each event from now on, once it is stored, before the next one is written."""
+        self._listeners.append(listener)
+
+    def _in_turn(self, write: Callable[[], T]) -> T:
+        """Return the result of a write, made while no other is."""
         with self._writing:
-            self._settle()
-            event = Event(
-                number=len(self._events) + 1,
-                at=self._now(),
-                kind=kind,
-                operator=self._operator,
-                step=step,
-                host=host,
-                data=clean,
-                before=head_of(self._events),
-            )
-            self._keep(event)
-            self._events.append(event)
+            return write()
+
+    def _write(self, kind: Kind, step: str, host: str, data: Mapping[str, Any]) -> Event:
+        self._settle()
+        event = Event(
+            number=len(self._events) + 1,
+            at=self._now(),
+            kind=kind,
+            operator=self._operator,
+            step=step,
+            host=host,
+            data=self._redactor.clean(data),
+            before=head_of(self._events),
+        )
+        self._keep(event)
+        self._events.append(event)
         for listen in self._listeners:
             listen(event)
         return event
-
-    def listen(self, listener: Callable[[Event], None]) -> None:
-        """Call the listener with each event from now on, once it is stored, in the thread that wrote it."""
-        self._listeners.append(listener)
 
     def _settle(self) -> None:
         """Finish a write that an earlier call left uncertain; in memory there is none."""

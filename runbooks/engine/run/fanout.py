@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from runbooks.engine.live.background import Ended, begin, ended
+
 T = TypeVar("T")
 GRACE = 1.0  # seconds, in total, in which the threads may still journal their results
 
-_Done = tuple[int, T | None, BaseException | None]
+_Waiting = SimpleQueue[tuple[int, Callable[[], T]]]
+_Results = SimpleQueue[tuple[int, Ended[T]]]
 
 
 def fan_out(work: Sequence[Callable[[], T]], *, limit: int, on_interrupt: Callable[[], None]) -> list[T]:
@@ -21,46 +23,43 @@ def fan_out(work: Sequence[Callable[[], T]], *, limit: int, on_interrupt: Callab
     After all have ended, the first exception is raised. On Ctrl-C no further call begins, `on_interrupt` ends the
     waits of those that run, and KeyboardInterrupt is raised once they have ended, or after GRACE at the latest.
     """
-    waiting: SimpleQueue[tuple[int, Callable[[], T]]] = SimpleQueue()
-    ended: SimpleQueue[_Done[T]] = SimpleQueue()
+    waiting: _Waiting[T] = SimpleQueue()
+    results: _Results[T] = SimpleQueue()
     for item in enumerate(work):
         waiting.put(item)
-    # No ThreadPoolExecutor: Python waits for its threads at exit, and one of them may hang on a dead host.
-    threads = [
-        threading.Thread(target=_serve, args=(waiting, ended), daemon=True) for _ in range(min(limit, len(work)))
-    ]
-    for thread in threads:
-        thread.start()
+    came = dict[int, Ended[T]]()
     try:
-        outcomes = sorted((ended.get() for _ in work), key=lambda outcome: outcome[0])
+        for _ in range(min(limit, len(work))):
+            begin(_serve, waiting, results)
+        while len(came) < len(work):
+            came.update([results.get()])
     except KeyboardInterrupt:
-        _drain(waiting)
+        unbegun = _drain(waiting)
         on_interrupt()
-        end = time.monotonic() + GRACE
-        for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+        _await(results, len(work) - len(came) - unbegun)
         raise
-    return [_value(outcome) for outcome in outcomes]
+    return [came[index].result() for index in range(len(work))]
 
 
-def _serve(waiting: SimpleQueue[tuple[int, Callable[[], T]]], ended: SimpleQueue[_Done[T]]) -> None:
+def _serve(waiting: _Waiting[T], results: _Results[T]) -> None:
     with suppress(Empty):
         while True:
             index, call = waiting.get_nowait()
-            try:
-                ended.put((index, call(), None))
-            except BaseException as error:  # handed to the main thread, which raises it
-                ended.put((index, None, error))
+            results.put((index, ended(call)))
 
 
-def _drain(waiting: SimpleQueue[tuple[int, Callable[[], T]]]) -> None:
+def _drain(waiting: _Waiting[T]) -> int:
+    """Return how many calls never begin."""
+    count = 0
     with suppress(Empty):
         while True:
             waiting.get_nowait()
+            count += 1
+    return count
 
 
-def _value(outcome: _Done[T]) -> T:
-    _, value, error = outcome
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]  # None is a result too
+def _await(results: _Results[T], count: int) -> None:
+    end = time.monotonic() + GRACE
+    with suppress(Empty):
+        for _ in range(count):
+            results.get(timeout=max(0.0, end - time.monotonic()))

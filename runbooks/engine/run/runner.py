@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from errors import CutoverError, ExitCode, UnknownError
+from errors import CutoverError, UnknownError
 from inventory.model import Deferral
 from runbooks.engine.live.clock import await_proof
 from runbooks.engine.model.debts import DebtLeft, owed_now, summed
@@ -20,6 +20,7 @@ from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 from runbooks.engine.run.host_step import Attempt
 from runbooks.engine.run.point_of_no_return import pass_point
+from runbooks.engine.run.stop import stop_journaled
 from runbooks.engine.run.watching import InvariantBroken, watching
 
 T = TypeVar("T")
@@ -200,18 +201,9 @@ class Runner:
             hint = f"{self.context.plan.back_out} switches it back on."
             raise DebtLeft(message, hint=hint)
 
-    @contextmanager
-    def stop_journaled(self) -> Iterator[None]:
+    def stop_journaled(self) -> AbstractContextManager[None]:
         """Journal the reason if the run stops within the block."""
-        try:
-            yield
-        except CutoverError as error:
-            self.context.journal.append(Kind.STOPPED, reason=str(error), code=int(error.exit_code))
-            raise
-        except KeyboardInterrupt as error:
-            reason = f"interrupted by {error}" if error.args else "interrupted"
-            self.context.journal.append(Kind.STOPPED, reason=reason, code=int(ExitCode.INTERRUPTED))
-            raise
+        return stop_journaled(self.context.journal, self.context.screen.warn)
 
 
 _OPEN = tuple(outcome for outcome in Outcome if outcome not in SETTLED)

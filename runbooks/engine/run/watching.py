@@ -26,7 +26,7 @@ def watching(context: RunContext, step: Step) -> Iterator[None]:
     Raises InvariantBroken at the end of the block if an invariant did not hold meanwhile, even if it does by now.
     """
     watch = _Watch(context, step)
-    with repeated("invariants", watch.look, PAUSE, first=PAUSE):
+    with repeated(watch.look, PAUSE, first=PAUSE):
         yield
     watch.refuse()
 
