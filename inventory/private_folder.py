@@ -17,6 +17,13 @@ def private_folder(path: Path, mode: int = PRIVATE) -> Path:
     Raises UsageError if it is a link, another user's, or if others may write to it or to a folder above it: they could
     have put a folder or a link of their own there. A folder that others may only read is closed to them.
     """
+    try:
+        return _closed(path, mode)
+    except OSError as error:
+        raise UsageError(f"Using the folder {path} failed: {error.strerror}.", hint=f"See  ls -lad {path}") from error
+
+
+def _closed(path: Path, mode: int) -> Path:
     path.mkdir(mode=mode, parents=True, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):

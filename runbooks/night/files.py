@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from archiver.postgres.operator import host, operator
-from errors import CutoverError, LockedError
+from errors import CutoverError, LockedError, UnknownError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks.cli.due_work import home_of
 from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.console import say
-from runbooks.engine.live.lock import Holder, born, claimant, holder
+from runbooks.engine.live.lock import Holder, claimant, holder, this_process
+from runbooks.engine.live.prompt_store import PromptStore
 from runbooks.engine.live.store_journal import (
     ForeignJournalError,
     StoreJournal,
@@ -25,7 +26,7 @@ from runbooks.engine.live.store_journal import (
     next_folder,
     read_store_journal,
 )
-from runbooks.engine.model.journal import Event, NewerJournalError, read_events
+from runbooks.engine.model.journal import Event, NewerJournalError, UnreadableJournalError, read_events
 from runbooks.engine.model.ports import Clock, ObjectStore
 from runbooks.engine.model.redactor import redactor_for
 
@@ -84,16 +85,27 @@ def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
     """Return the night's journal so far, for reading only; empty if the night has not begun.
 
     It is read from the store, or from this machine if the store fails. Raises NewerJournalError if a newer version
-    of this tool wrote either.
+    of this tool wrote either, UnknownError if the store fails and this machine has none: it may have begun elsewhere.
     """
-    path = Files(environment, date).journal
+    local_events = _on_this_machine(Files(environment, date).journal)
     try:
-        return newer(object_store_of(environment), date, read_events(path))
+        return newer(readable_store(environment, say), date, local_events)
     except NewerJournalError:
         raise
     except CutoverError as error:
+        if not local_events:
+            message = f"The night of {date} may have begun or not: the store has its journal. {error}"
+            raise UnknownError(message, hint=error.hint) from error
         say(f"! Reading the store failed, so events written on other machines are missing: {error}")
+        return local_events
+
+
+def _on_this_machine(path: Path) -> tuple[Event, ...]:
+    try:
         return read_events(path)
+    except UnreadableJournalError as error:  # a colleague's: the store has the same
+        say(f"! {error}")
+        return ()
 
 
 def newer(object_store: ObjectStore, date: str, local_events: Sequence[Event]) -> tuple[Event, ...]:
@@ -107,10 +119,12 @@ def newer(object_store: ObjectStore, date: str, local_events: Sequence[Event]) -
 
 def at_work(environment: Environment) -> str:
     """Return who runs something in the environment, on any machine; empty if no active run is seen."""
-    local = holder(Files(environment, "").lock)
+    with suppress(CutoverError):  # a colleague's lock can't be looked at, but the store names its holder too
+        if local := holder(Files(environment, "").lock):
+            return local
     with suppress(CutoverError):
-        return local or claimant(object_store_of(environment), myself("looking"))
-    return local
+        return claimant(object_store_of(environment), myself("looking"))
+    return ""
 
 
 def refuse_if_at_work(environment: Environment) -> None:
@@ -125,6 +139,11 @@ def object_store_of(environment: Environment) -> ObjectStore:
     return EnvironmentStore(environment.store)
 
 
+def readable_store(environment: Environment, warn: Callable[[str], None]) -> ObjectStore:
+    """Return that store for who only reads, and is told while it does not answer."""
+    return PromptStore(object_store_of(environment), lambda text: warn(f"! {text}"))
+
+
 def me() -> str:
     """Return operator and host, as the journal names them."""
     return f"{operator()}@{host()}"
@@ -133,4 +152,4 @@ def me() -> str:
 def myself(what: str) -> Holder:
     """Return this process, as other operators see it."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Holder(who=operator(), where=host(), pid=os.getpid(), born=born(os.getpid()), what=what, since=since)
+    return Holder(who=operator(), where=host(), pid=os.getpid(), born=this_process(), what=what, since=since)

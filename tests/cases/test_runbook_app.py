@@ -59,7 +59,6 @@ def test_an_answer_that_is_not_http_is_a_failure_that_names_the_page(words: byte
         Web().get(HttpGet(url=url))
 
 
-@case("runbook 07", "where something unforeseen ends the run, its journal does not say that it stopped")
 def test_the_journal_records_a_stop_however_a_run_ends() -> None:
     fake_night = FakeNight()
 

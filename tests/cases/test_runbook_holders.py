@@ -14,7 +14,6 @@ from errors import LockedError
 from inventory.load import ROOT
 from runbooks.engine.live.lock import Holder, claimant, claimed
 from runbooks.night import files
-from tests.cases import case
 from tests.fakes import FakeObjectStore
 
 NOTE = "lock/00000001"
@@ -55,7 +54,6 @@ def note_from_elsewhere() -> Iterator[str]:
         process.stdin.close()
 
 
-@case("runbook 12", "a living holder in another PID namespace is taken over from without a word")
 def test_a_holder_in_another_namespace_of_this_machine_is_at_work(note_from_elsewhere: str) -> None:
     object_store = FakeObjectStore()
     object_store.put_new(NOTE, note_from_elsewhere)

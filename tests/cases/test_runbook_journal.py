@@ -16,7 +16,6 @@ from inventory.model import Environment
 from runbooks.engine.live.lock import Holder, claimant, claimed, holder, machine_lock
 from runbooks.engine.model.journal import FileJournal, Kind, read_events
 from runbooks.night import files as night_files
-from tests.cases import case
 from tests.fakes import EVENING, FakeObjectStore
 from tests.operated_night import operated_night
 
@@ -47,11 +46,6 @@ def journal(path: Path, *kinds: Kind) -> FileJournal:
     return made
 
 
-@case(
-    "runbook 23",
-    "a lock's note of another version, or cut, is a TypeError or a JSONDecodeError",
-    raises=(TypeError, json.JSONDecodeError),
-)
 @pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
 def test_a_claim_of_another_version_holds_the_environment_until_it_is_taken_over(note: str) -> None:
     object_store = FakeObjectStore()
@@ -63,7 +57,6 @@ def test_a_claim_of_another_version_holds_the_environment_until_it_is_taken_over
         assert claimant(object_store, KIM).startswith("chris on laptop")
 
 
-@case("runbook 23", "a lock file of another version is a TypeError", raises=(TypeError,))
 @pytest.mark.parametrize("note", [NOTES["a field more"], NOTES["a field less"]], ids=["more", "less"])
 def test_a_lock_file_of_another_version_is_held_all_the_same(tmp_path: Path, note: str) -> None:
     with machine_lock(tmp_path / "lock", ME):
@@ -78,7 +71,6 @@ def test_a_lock_file_that_is_cut_is_held_all_the_same(tmp_path: Path) -> None:
         assert holder(tmp_path / "lock")
 
 
-@case("runbook 23", "the journal of a newer version is called damaged")
 @pytest.mark.parametrize("newer", [{"zone": "UTC"}, {"kind": "handed over"}], ids=["field", "kind"])
 def test_a_journal_of_a_newer_version_is_read_or_reported_as_such(tmp_path: Path, newer: dict[str, str]) -> None:
     path = tmp_path / "journal.jsonl"
@@ -93,7 +85,6 @@ def test_a_journal_of_a_newer_version_is_read_or_reported_as_such(tmp_path: Path
         assert (event.number, event.operator) == (1, "kim@desk")
 
 
-@case("runbook 24", "a journal that can't be opened for writing is a bare OSError", raises=(OSError,))
 def test_a_journal_on_a_disk_that_became_read_only_is_reported_in_a_sentence(tmp_path: Path) -> None:
     """The kernel refuses to open it as it does on a read-only disk, which only root could make: a folder is there."""
     path = tmp_path / "journal.jsonl"
@@ -116,7 +107,6 @@ def lock(path: Path) -> None:
         pass
 
 
-@case("runbook 24", "a folder that can't be made for journal or lock is a bare OSError", raises=(OSError,))
 @pytest.mark.parametrize("work", [begin, lock])
 def test_a_night_whose_folder_cannot_be_made_is_reported_in_a_sentence(
     tmp_path: Path, work: Callable[[Path], None]
@@ -147,7 +137,6 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment,
     return environment, object_store
 
 
-@case("runbook 32", "a colleague's journal on this machine is a PermissionError", raises=(PermissionError,))
 def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(
     begun: tuple[Environment, FakeObjectStore],
 ) -> None:
@@ -161,7 +150,6 @@ def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(
         assert [event.kind for event in events] == [Kind.BEGAN, Kind.INTENT]
 
 
-@case("runbook 32", "a colleague's lock on this machine is a PermissionError", raises=(PermissionError,))
 def test_the_operator_at_work_is_named_although_the_lock_belongs_to_a_colleague(
     begun: tuple[Environment, FakeObjectStore],
 ) -> None:
@@ -171,7 +159,6 @@ def test_the_operator_at_work_is_named_although_the_lock_belongs_to_a_colleague(
     assert night_files.at_work(environment)
 
 
-@case("runbook 33", "a uid without a name, as in a container, is a KeyError", raises=(KeyError,))
 def test_the_operator_is_named_although_the_uid_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """The uid is the name, or the error asks for one in a sentence."""
     for name in ("CUTOVER_OPERATOR", *NAMES):

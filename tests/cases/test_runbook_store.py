@@ -32,7 +32,6 @@ PAGES = {
 }
 
 
-@case("runbook 19", "Ctrl-C has no effect while the store hangs: what it stops is to be kept there first")
 def test_ctrl_c_ends_a_night_whose_store_hangs(tmp_path: Path) -> None:
     """A server that takes the connection and never answers; the journal's next event is to be kept there."""
     with socket.socket() as silent:

@@ -19,7 +19,6 @@ ENDS = (ast.Raise, ast.Return, ast.Break)
 OTHERS = {  # loops that go on after a failure, and are no run over items
     "archiver/delete/unchanged_set.py": "asks which archives of a set differ from the live rows",
     "archiver/runs/month_object.py": "names all months that are lost in one error",
-    "runbooks/engine/run/fanout.py": "joins the threads of a step, and raises their error at the end",
     "runbooks/night/journal_proof.py": "reads every journal of a folder",
     "runbooks/night/status.py": "reads every journal of a folder",
 }

@@ -111,7 +111,10 @@ def test_a_kind_that_only_a_newer_version_knows_is_refused_in_a_sentence_and_the
     for read in (read_events, on_disk):
         with pytest.raises(NewerJournalError) as refused:
             read(path)
-        assert (str(refused.value), refused.value.hint) == (SAID, "Use that version of the tool for this night.")
+        assert (str(refused.value), refused.value.hint) == (
+            f"{SAID} It lies in {path}.",
+            "Use that version of the tool for this night.",
+        )
     assert path.read_bytes() == before
 
 

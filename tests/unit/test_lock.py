@@ -13,6 +13,7 @@ import pytest
 
 from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
+from runbooks.engine.live import lock
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console
 from runbooks.engine.live.lock import Holder, born, claimant, claimed, holder, machine_lock
@@ -24,6 +25,7 @@ ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="run
 HOLDER = """
 import sys, time
 from pathlib import Path
+from runbooks.engine.live import lock
 from runbooks.engine.live.lock import Holder, machine_lock
 with machine_lock(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
     print("held", flush=True)
@@ -154,3 +156,34 @@ def test_an_earlier_journal_is_set_aside_and_kept(tmp_path: Path) -> None:
     files.set_aside()
     assert not files.journal.exists()
     assert [path.name for path in files.journal.parent.iterdir()] == ["journal-19700101T000000000000.jsonl"]
+
+
+def test_a_process_that_the_machine_hides_is_not_a_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc shows each user only processes of their own."""
+    me, object_store = myself(), FakeObjectStore()
+    monkeypatch.setattr(lock, "born", lambda pid: "")
+    object_store.put_new("lock/00000001", myself(who="kim").to_json())
+    assert claimant(object_store, me).startswith("kim on laptop")
+    monkeypatch.setattr(os, "kill", gone)
+    assert claimant(object_store, me) == ""
+
+
+def gone(pid: int, number: int) -> None:
+    raise ProcessLookupError
+
+
+def test_a_note_of_a_version_that_did_not_write_the_namespace_is_not_taken_for_dead() -> None:
+    object_store, boot = FakeObjectStore(), born(os.getpid()).partition(" ")[0]
+    me = replace(myself(), born=lock.this_process())
+    object_store.put_new("lock/00000001", replace(me, born=f"{boot} 17").to_json())
+    assert claimant(object_store, me).startswith("chris on laptop")
+
+
+@pytest.mark.parametrize(
+    "note", ['{"pid": "x", "who": 4}', '{"pid": -1}', "null", "\udce9"], ids=["words", "pid", "null", "bytes"]
+)
+def test_a_note_that_no_version_wrote_is_an_unknown_holder(note: str) -> None:
+    object_store = FakeObjectStore()
+    object_store.put_new("lock/00000001", note)
+    object_store.put_new("lock/README", "put here by hand")
+    assert "on an unknown machine, at work, since an unknown time (process 0)" in claimant(object_store, myself())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import closing
@@ -117,3 +118,15 @@ def test_a_jobs_command_is_not_written_where_others_could_replace_it(tmp_path: P
     assert output.code == 1
     assert "no folder of this user alone" in output.error
     assert list((tmp_path / ".cutover" / "jobs" / "x.1").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EDQUOT], ids=["read-only", "quota"])
+def test_a_folder_that_the_disk_refuses_is_an_error_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path, **options: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UsageError, match=os.strerror(number)):
+        private_folder(tmp_path / "new")

@@ -126,22 +126,23 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
 
 def test_a_night_never_waits_for_background_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "DRAIN_SECONDS", 0.01)
-    goes_on, begun, done = threading.Event(), threading.Event(), list[int]()
+    goes_on, begun, all_done, done = threading.Event(), threading.Event(), threading.Event(), list[int]()
 
     def work(items: Sequence[int]) -> None:
         begun.set()
         goes_on.wait(10)
         done.extend(items)
+        if 3 in items:
+            all_done.set()
 
     with background.in_background(work) as take:
         take(1)
         assert begun.wait(10)
         take(2)
         take(3)
-    [thread] = [thread for thread in threading.enumerate() if thread.name == "test"]
     assert done == []
     goes_on.set()
-    thread.join(10)
+    assert all_done.wait(10)
     assert done == [1, 2, 3]
 
 

@@ -18,7 +18,7 @@ INTERRUPTED_SECONDS = 0.2  # the same if the operator interrupted the night
 
 @dataclass(frozen=True)
 class Ended(Generic[T]):
-    """What a call returned or raised."""
+    """The value that a call returned, or the error that it raised."""
 
     value: T | None = None
     error: BaseException | None = None

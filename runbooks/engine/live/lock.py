@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from errors import CutoverError, LockedError
 from inventory.private_folder import private_folder
@@ -29,7 +30,7 @@ class Holder:
     who: str
     where: str  # the machine
     pid: int
-    born: str  # when machine and process began: process ids are reused
+    born: str  # when machine and process began, and where it is counted: process ids are reused
     what: str
     since: str
 
@@ -40,9 +41,37 @@ class Holder:
         """Return the holder as one line of JSON."""
         return json.dumps(asdict(self))
 
+    @classmethod
+    def from_json(cls, text: str) -> Holder:
+        """Return the holder of a note; what another version, or a damaged note, does not say is unknown."""
+        said: Any = None
+        with suppress(ValueError):
+            said = json.loads(text)
+        words = {name: str(word) for name, word in said.items()} if isinstance(said, dict) else {}
+        return cls(
+            who=words.get("who", "an unknown operator"),
+            where=words.get("where", "an unknown machine"),
+            pid=int(words["pid"]) if words.get("pid", "").isdecimal() else 0,
+            born=words.get("born", ""),
+            what=words.get("what", "at work"),
+            since=words.get("since", "an unknown time"),
+        )
+
+
+def this_process() -> str:
+    """Return a text that identifies this process: the machine's boot, the process's start, and its PID namespace.
+
+    Containers of one machine share its boot, and each counts its processes by itself.
+    """
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return f"{born(os.getpid())} {namespace}".strip()
+
 
 def born(pid: int) -> str:
-    """Return a text that identifies this machine's boot and a process on it; empty if there is no such process."""
+    """Return a text that identifies this machine's boot and the start of a process; empty if none can be seen."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -58,7 +87,10 @@ def machine_lock(path: Path, me: Holder) -> Iterator[None]:
     Raises LockedError with the holder's description of itself.
     """
     private_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CutoverError(f"Opening the lock {path} failed: {error.strerror}.") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,17 +105,18 @@ def machine_lock(path: Path, me: Holder) -> Iterator[None]:
 
 
 def holder(path: Path) -> str:
-    """Return the holder of this machine's lock; empty if it is free."""
-    if not path.exists():
-        return ""
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+    """Return the holder of this machine's lock; empty if it is free. CutoverError if it can't be looked at."""
+    try:
+        if not path.exists():
+            return ""
+        with path.open(errors="replace") as file:
             try:
-                return str(Holder(**json.loads(file.read())))
-            except ValueError:  # its holder is still writing it
-                return "a run that has just begun"
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                note = file.read()  # empty while its holder is writing it
+                return str(Holder.from_json(note)) if note else "a run that has just begun"
+    except OSError as error:
+        raise CutoverError(f"Looking at the lock {path} failed: {error.strerror}.") from error
     return ""
 
 
@@ -115,11 +148,10 @@ def claimant(object_store: ObjectStore, me: Holder) -> str:
 
 def _last(object_store: ObjectStore) -> tuple[int, Holder | None]:
     """Return the number of the last note, and the holder it names."""
-    names = object_store.names(NOTES)
-    if not names:
-        return 0, None
-    note = object_store.get(names[-1])
-    return int(names[-1].removeprefix(NOTES)), Holder(**json.loads(note)) if note else None
+    numbers = [name.removeprefix(NOTES) for name in object_store.names(NOTES)]
+    last = max((int(number) for number in numbers if number.isdecimal()), default=0)
+    note = object_store.get(_name(last)) if last else None
+    return last, Holder.from_json(note) if note else None
 
 
 def _name(number: int) -> str:
@@ -129,10 +161,30 @@ def _name(number: int) -> str:
 def _is_dead(other: Holder, me: Holder) -> bool:
     """True if a holder is known to be dead; unknown, so False, on another machine or before this one's last boot.
 
-    Machines may share a name: only the boot says that a holder was on this one.
+    Machines may share a name: only the boot says that a holder was on this one. Containers may share a machine: only
+    the PID namespace says that its process would be seen here.
     """
-    same_boot = other.born.partition(" ")[0] == me.born.partition(" ")[0]
-    return other.where == me.where and same_boot and born(other.pid) != other.born
+    (boot, start, space), (own_boot, _, own_space) = _parts(other.born), _parts(me.born)
+    near = other.where == me.where and boot == own_boot and space == own_space
+    return near and bool(start) and _is_gone(other.pid, f"{boot} {start}")
+
+
+def _parts(born: str) -> tuple[str, str, str]:
+    boot, _, rest = born.partition(" ")
+    start, _, space = rest.partition(" ")
+    return boot, start, space
+
+
+def _is_gone(pid: int, began: str) -> bool:
+    if seen := born(pid):
+        return seen != began
+    try:
+        os.kill(pid, 0)  # a machine may hide the processes of other users, but not that they are there
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _locked(other: str, hint: str) -> LockedError:

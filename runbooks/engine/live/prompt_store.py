@@ -41,12 +41,12 @@ class PromptStore:
         return self._answer(lambda: self.object_store.names(start), f"listing {start}")
 
     def _answer(self, ask: Callable[[], T], what: str) -> T:
-        answer, end, told = begun(ask), time.monotonic() + SILENCE, False
+        answer, end, reported = begun(ask), time.monotonic() + SILENCE, False
         while True:
             with suppress(Empty):
                 return answer.get(timeout=GLANCE).result()
             if self.interruption.seconds > LAST_SECONDS:
                 raise CutoverError(f"The store did not answer before the run ended: {what}.")
-            if not told and time.monotonic() > end:
-                told = True
+            if not reported and time.monotonic() > end:
+                reported = True
                 self.warn(f"The store has not answered for {SILENCE:.0f} s: {what}. Waiting for it; Ctrl-C stops.")

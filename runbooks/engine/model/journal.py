@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -43,6 +43,10 @@ class Kind(Enum):
 
 
 OVER = (Kind.STOPPED, Kind.ENDED)  # after these no run is at work
+
+
+class UnreadableJournalError(CutoverError):
+    """The file of a journal can't be read, such as a colleague's."""
 
 
 class NewerJournalError(RefusedError):
@@ -77,9 +81,12 @@ class Event:
     def from_json(cls, line: str) -> Event:
         """Return the event of one line. Raises ValueError, KeyError or TypeError if the line is not an event.
 
-        Raises NewerJournalError if its kind is not known to this version.
+        Raises NewerJournalError if its kind, or one of its fields, is not known to this version.
         """
         raw = json.loads(line)
+        newer = sorted(set(raw) - {field.name for field in fields(cls)})
+        if newer:
+            raise _newer(raw, f"has the field {newer[0]!r}")
         return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": _kind(raw)})
 
 
@@ -87,11 +94,15 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
     try:
         return Kind(raw["kind"])
     except ValueError:
-        raise NewerJournalError(
-            f"Reading the night's journal refused: its event {raw['number']}, of {raw['operator']}, is of the kind "
-            f"{raw['kind']!r}, which this version does not know. A newer version of this tool wrote it.",
-            hint="Use that version of the tool for this night.",
-        ) from None
+        raise _newer(raw, f"is of the kind {raw['kind']!r}") from None
+
+
+def _newer(raw: Mapping[str, Any], what: str) -> NewerJournalError:
+    return NewerJournalError(
+        f"Reading the night's journal refused: its event {raw['number']}, of {raw['operator']}, {what}, which this "
+        "version does not know. A newer version of this tool wrote it.",
+        hint="Use that version of the tool for this night.",
+    )
 
 
 def deferral_text(data: Mapping[str, Any]) -> str:
@@ -207,47 +218,58 @@ class FileJournal(Journal):
         _cut_torn_line(path)
 
     def _keep(self, event: Event) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        end = os.lseek(descriptor, 0, os.SEEK_END)
         try:
-            _write_line(descriptor, f"{event.to_json()}\n".encode())
+            _write_line(self._path, f"{event.to_json()}\n".encode())
+            if event.number == 1:
+                _sync_folder(self._path.parent)
         except OSError as error:
-            with suppress(OSError):  # half a line would spoil the next one
-                os.ftruncate(descriptor, end)
             raise CutoverError(f"Writing the journal {self._path} failed: {error.strerror}.") from error
-        finally:
-            os.close(descriptor)
-        if event.number == 1:
-            _sync_folder(self._path.parent)
 
 
 def read_events(path: Path) -> tuple[Event, ...]:
     """Return the events of a journal file; none if there is no file. An incomplete last line is ignored.
 
-    Raises CutoverError if the file is damaged, NewerJournalError if a newer version of this tool wrote it.
+    Raises CutoverError if the file is damaged, UnreadableJournalError if it can't be read, NewerJournalError if a newer
+    version of this tool wrote it.
     """
-    if not path.exists():
-        return ()
-    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        if not path.exists():
+            return ()
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise UnreadableJournalError(f"Reading the journal {path} failed: {error.strerror}.") from error
     try:
         events = tuple(Event.from_json(line.decode()) for line in lines)
+    except NewerJournalError as error:
+        raise NewerJournalError(f"{error} It lies in {path}.", hint=error.hint) from error
     except (ValueError, KeyError, TypeError) as error:
         raise CutoverError(f"The journal {path} is damaged: {error}.") from error
     refuse_incomplete(events, f"The journal {path}")
     return events
 
 
-def _write_line(descriptor: int, line: bytes) -> None:
-    if os.write(descriptor, line) != len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.fsync(descriptor)
+def _write_line(path: Path, line: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):  # half a line would spoil the next one
+            os.ftruncate(descriptor, end)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def _cut_torn_line(path: Path) -> None:
     """Remove the incomplete last line that a killed writer left."""
-    if path.exists():
-        complete = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, complete)
+    try:
+        if path.exists():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    except OSError as error:
+        raise CutoverError(f"Writing the journal {path} failed: {error.strerror}.") from error
 
 
 def _sync_folder(folder: Path) -> None:

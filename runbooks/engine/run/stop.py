@@ -1,4 +1,4 @@
-"""The stop of a run, journaled whatever ends it: an error, a signal, or what nobody foresaw."""
+"""The stop of a run, journaled whatever ends it: an error, a signal, or an unforeseen exception."""
 
 from __future__ import annotations
 
