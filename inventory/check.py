@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import date
-from urllib.parse import SplitResult, urlsplit
+from ipaddress import ip_address
+from urllib.parse import SplitResult
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from inventory.check_platforms import aws_mistakes, backup_mistakes, database_mistakes, heroku_mistakes
+from inventory.check_platforms import aws_mistakes, backup_mistakes, database_mistakes, heroku_mistakes, url_parts
 from inventory.keys import Key
-from inventory.model import FENCED, Environment, Exclusion, Role
+from inventory.model import FENCED, Environment, Exclusion, Gateway, Host, Role
 from inventory.parse import short
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
 BROKERS = ("redis://", "rediss://", "amqp://", "amqps://")
+LAST_PORT = 65535
+_DECIMAL = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # the archiver checks its checksum
 
 
@@ -23,6 +26,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
     checks: tuple[Callable[[Environment], Iterable[str]], ...] = (
         _roles,
         _addresses,
+        _names_and_ports,
         _databases,
         database_mistakes,
         heroku_mistakes,
@@ -34,6 +38,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _calendar,
         _fence,
         _nights,
+        _ids,
         _included,
         _on_two_lists,
         _webhook,
@@ -57,6 +62,47 @@ def _addresses(environment: Environment) -> Iterable[str]:
         first = seen.setdefault((host.address, host.port), host.name)
         if first != host.name:
             yield f"hosts/{host.name}: expected an address of its own, got {host.address}:{host.port} as {first} has"
+
+
+def _names_and_ports(environment: Environment) -> Iterable[str]:
+    hosts: dict[str, Host | Gateway] = {f"hosts/{name}": host for name, host in environment.hosts.items()}
+    if environment.ssh.gateway:
+        hosts["ssh/gateway"] = environment.ssh.gateway
+    for path, host in hosts.items():
+        if not _is_address(host.address):
+            yield f"{path}/address: expected the name or the IP address of a machine, got {short(host.address)}"
+        yield from _port(path, host.port)
+    server = environment.dns.server
+    if server is not None and not _is_ip(server):
+        yield f"dns/server: expected an IP address, got {short(server)}"
+    yield from _port("dns", environment.dns.port)
+    connections = {f"databases/{name}": database.connection for name, database in environment.databases.items()}
+    for path, connection in {**connections, "scratch": environment.scratch.connection}.items():
+        for port in filter(None, connection.get("port", "").split(",")):  # libpq takes one for each of several hosts
+            yield from _port(f"{path}/connection", int(port) if _DECIMAL.fullmatch(port) else port)
+
+
+def _port(path: str, port: int | str) -> Iterable[str]:
+    if isinstance(port, str) or not 1 <= port <= LAST_PORT:
+        yield f"{path}/port: expected a number from 1 to {LAST_PORT}, got {short(port)}"
+
+
+def _is_address(text: str) -> bool:
+    if _is_ip(text):
+        return True
+    try:
+        text.encode("idna")  # as Python's sockets do: no empty label, and none that is too long
+    except UnicodeError:
+        return False
+    return bool(text) and not re.search(r"[\s@:/\[\]%]", text)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _databases(environment: Environment) -> Iterable[str]:
@@ -142,6 +188,23 @@ def _nights(environment: Environment) -> Iterable[str]:
             yield f"{path}/reasons/{name}: expected `school` or `customer` and an id that is excluded, got {name!r}"
 
 
+def _ids(environment: Environment) -> Iterable[str]:
+    """Yield every id below 1: no school and no customer has one, so it is a slip."""
+    for day, night in environment.nights.items():
+        for noun, ids in _excluded(night.exclude):
+            for number, each in enumerate(ids, start=1):
+                yield from _id(f"nights/{day}/exclude/{noun}s/{number}", each)
+        for name, listed in (("only", night.only), ("depths", night.depths)):
+            for nouns in ("schools", "customers"):
+                for each in getattr(listed, nouns, {}):
+                    yield from _id(f"nights/{day}/{name}/{nouns}/{each}", each)
+
+
+def _id(path: str, key: Key) -> Iterable[str]:
+    if isinstance(key, int) and key < 1:
+        yield f"{path}: expected a number from 1, got {key}"
+
+
 def _included(environment: Environment) -> Iterable[str]:
     for day, night in environment.nights.items():
         path, only = f"nights/{day}/only", night.only
@@ -181,7 +244,7 @@ def _webhook(environment: Environment) -> Iterable[str]:
     for key, webhook in (("webhook", environment.webhook), ("heartbeat", environment.heartbeat)):
         if webhook and bool(webhook.url) == bool(webhook.variable):
             yield f"{key}: expected either url or variable, got " + ("both" if webhook.url else "neither")
-        elif webhook and webhook.url and not webhook.url.startswith(("https://", "http://")):
+        elif webhook and webhook.url and not _is_url(webhook.url):
             yield f"{key}/url: expected a URL that begins with https:// or http://, got {short(webhook.url)}"
 
 
@@ -193,12 +256,17 @@ def _queue(environment: Environment) -> Iterable[str]:
         yield f"queue/workers: expected 1 or more, got {queue.workers}"
     if queue.variable and queue.file:
         yield "queue: expected variable or file to hold the password, got both"
-    address = urlsplit(queue.broker)
+    address = url_parts(queue.broker)
     if "@" in address.netloc and ":" in address.netloc.rsplit("@", 1)[0]:
         yield "queue/broker: expected variable or file to hold the password, got a password here"
     elif not _is_broker(address):
         expected = f"{' or '.join(BROKERS)}, a host and at most a path"
         yield f"queue/broker: expected {expected}, got {short(queue.broker.split('?')[0])}"
+
+
+def _is_url(text: str) -> bool:
+    address = url_parts(text)
+    return address.scheme in ("https", "http") and bool(address.hostname)
 
 
 def _is_broker(address: SplitResult) -> bool:

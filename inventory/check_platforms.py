@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from inventory.model import Environment, Role
 from inventory.parse import short
@@ -38,6 +38,14 @@ def database_mistakes(environment: Environment) -> Iterable[str]:
             yield f"{path}/config_var: expected one of its own, got {var!r} as {first} has"
 
 
+def url_parts(text: str) -> SplitResult:
+    """Return the parts of a URL; all of them are empty if it is none, such as one with half a bracket."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+
+
 def heroku_mistakes(environment: Environment) -> Iterable[str]:
     """Yield mistakes in the Heroku settings: a token is sent over TLS, or stays on this machine."""
     heroku = environment.heroku
@@ -49,7 +57,7 @@ def heroku_mistakes(environment: Environment) -> Iterable[str]:
     for var in heroku.others:
         if var in named:
             yield f"heroku/others: expected no config var of databases, got {var!r}"
-    address = urlsplit(heroku.endpoint)
+    address = url_parts(heroku.endpoint)
     if address.scheme != "https" and not (address.scheme == "http" and address.hostname in LOOPBACK):
         yield f"heroku/endpoint: expected a URL that begins with https://, got {short(heroku.endpoint)}"
 

@@ -34,13 +34,27 @@ class _Loader(SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    _refuse_keys(loader, node)
+    return loader.construct_mapping(node, deep=True)
+
+
+def _refuse_keys(loader: _Loader, node: yaml.MappingNode) -> None:
+    """Raise ConstructorError for a key that is no word, as in a template, or is written twice; `<<` merges."""
     seen: set[object] = set()
-    for key_node, _ in node.value:
+    for key_node, value_node in node.value:
+        if key_node.tag == _MERGE:
+            merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for each in merged:
+                if isinstance(each, yaml.MappingNode):
+                    _refuse_keys(loader, each)
+            continue
+        if not isinstance(key_node, yaml.ScalarNode):
+            wrong = "expected a word as the key, got a mapping or a list (a template that was not filled in?)"
+            raise yaml.constructor.ConstructorError(None, None, wrong, key_node.start_mark)
         key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"{key!r} is written twice", key_node.start_mark)
         seen.add(key)
-    return loader.construct_mapping(node, deep=True)
 
 
 class _Unquoted(str):
@@ -61,6 +75,7 @@ def _whole_number(_: _Loader, node: yaml.ScalarNode) -> int | str:
     return int(node.value) if _DECIMAL.fullmatch(node.value) else _Unquoted(node.value)
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
 _LIKE_A_NUMBER = re.compile(r"[-+]?0o?[0-9_]+", re.ASCII)  # what YAML 1.1 takes for text
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
@@ -68,6 +83,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 # Dates stay text, so that 2014-02-30 is a mistake with a path and not a ValueError.
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
 _Loader.add_constructor("tag:yaml.org,2002:str", _text)
+_Loader.add_constructor("tag:yaml.org,2002:value", _text)  # an equals sign alone
 
 
 def names() -> tuple[str, ...]:
@@ -256,6 +272,10 @@ def _parsed(path: Path, text: str) -> dict[Any, Any]:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}.") from error
+    except RecursionError as error:
+        raise UsageError(f"{path.name} has lists or mappings within each other that are too deep to read.") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a tag that does not fit, as in !!bool maybe
+        raise UsageError(f"{path.name} has a value that does not fit its tag: {error}.") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path.name}: expected a mapping at the top.")
     return data

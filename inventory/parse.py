@@ -80,6 +80,8 @@ def _mapping(key_kind: Any, value_kind: Any, data: object, position: Position) -
 
 def _named(kind: Any, key: object, data: object, position: Position) -> Any:
     """Return a mapping's value; a dataclass with a `name` takes it from its key."""
+    if kind is str and type(data) is int:  # a number such as a port may stand without quotation marks
+        data = str(data)
     value = parse(kind, data, position.below(key))
     return replace(value, name=str(key)) if is_dataclass(kind) and "name" in _defaulted(kind) and value else value
 

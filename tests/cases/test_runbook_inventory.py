@@ -12,7 +12,6 @@ from inventory import load
 from inventory.model import Environment
 from runbooks.engine.model.actions import DnsLookup
 from runbooks.night.live_ports import NameServer
-from tests.cases import case
 
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
 NIGHT = "2014-08-15: {depth: all, exclude: {schools: [21], customers: []}}"
@@ -40,12 +39,7 @@ def refused(folder: Path, good: str, bad: str) -> str:
     return str(caught.value)
 
 
-too_small = case("runbook 17", "no id is too small")
-
-
-@pytest.mark.parametrize(
-    "number", ["021", "0x15", "1:30", "2_1", *(pytest.param(text, marks=too_small) for text in ("-21", "0"))]
-)
+@pytest.mark.parametrize("number", ["021", "0x15", "1:30", "2_1", "-21", "0"])
 def test_an_id_that_yaml_reads_otherwise_than_a_person_is_an_error_with_its_path(tmp_path: Path, number: str) -> None:
     said = refused(tmp_path, NIGHT, NIGHT.replace("[21]", f"[{number}]"))
     assert "nights/2014-08-15/exclude/schools/1" in said
@@ -64,18 +58,15 @@ def test_an_id_that_is_not_a_number_in_yaml_is_an_error_with_its_path(tmp_path: 
         assert "nights/2014-08-15/exclude/schools/1" in said
 
 
-@case("runbook 17", "a mapping as a key is a TypeError", raises=(TypeError,))
 @pytest.mark.parametrize("template", ["{{ excluded }}", "[{{ excluded }}]"])
 def test_a_template_that_was_never_filled_in_is_an_error(tmp_path: Path, template: str) -> None:
     assert "written.yaml" in refused(tmp_path, NIGHT, NIGHT.replace("[21]", template))
 
 
-@case("runbook 17", "lists within lists, a thousand deep, are a RecursionError", raises=(RecursionError,))
 def test_nested_lists_are_an_error_however_deep(tmp_path: Path) -> None:
     assert "written.yaml" in refused(tmp_path, "tool: inv", f"tool: {'[' * 3000}{']' * 3000}")
 
 
-@case("runbook 17", "what YAML calls a merge is refused as no YAML, and the file is said to be wrong where it is right")
 def test_a_yaml_merge_is_applied_or_refused_by_name(tmp_path: Path) -> None:
     below = "control: {address: control.rehearsal, user: operator, roles: [control]}\n  "
     merged = below.replace("control:", "control: &c", 1) + DEBUG.replace("user: operator", "<<: *c")
@@ -87,7 +78,6 @@ def test_a_yaml_merge_is_applied_or_refused_by_name(tmp_path: Path) -> None:
         assert (debug.address, debug.user) == ("debug.rehearsal", "operator")
 
 
-@case("runbook 17", "an equals sign alone is refused as no YAML, with the name of a tag")
 def test_an_equals_sign_is_text_or_refused_with_its_path(tmp_path: Path) -> None:
     try:
         tool = loaded(tmp_path, "\ntool: inv", "\ntool: =").tool
@@ -97,28 +87,24 @@ def test_an_equals_sign_is_text_or_refused_with_its_path(tmp_path: Path) -> None
         assert tool == "="
 
 
-@case("runbook 18", "an address is not looked at: a login in it, two dots or nothing break later, or are this machine")
 @pytest.mark.parametrize("address", ["chris@debug.rehearsal", "debug..rehearsal", "''"])
 def test_an_invalid_address_is_an_error_with_its_path(tmp_path: Path, address: str) -> None:
     said = refused(tmp_path, DEBUG, DEBUG.replace("debug.rehearsal", address))
     assert "hosts/debug/address" in said
 
 
-@case("runbook 18", "the gateway's address is not looked at either")
 @pytest.mark.parametrize("address", ["chris@gate.rehearsal", "gate..rehearsal", "''"])
 def test_an_invalid_address_of_a_gateway_is_an_error_with_its_path(tmp_path: Path, address: str) -> None:
     said = refused(tmp_path, "\nhosts:", f"\nssh: {{gateway: {{address: {address}, user: chris}}}}\nhosts:")
     assert "ssh/gateway/address" in said
 
 
-@case("runbook 18", "port 221030 is asked modulo 65536")
 @pytest.mark.parametrize("port", ["221030", "65536", "0", "-22"])
 def test_an_invalid_port_is_an_error_with_its_path(tmp_path: Path, port: str) -> None:
     assert "hosts/debug/port" in refused(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {port}, user:"))
     assert "dns/port" in refused(tmp_path, "\nhosts:", f"\ndns: {{server: 127.0.0.1, port: {port}}}\nhosts:")
 
 
-@case("runbook 18", "a name server told by its name is a ValueError at the first look", raises=(ValueError,))
 def test_a_name_server_given_by_its_name_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """The error is raised when the inventory is read, or when it is used."""
     with pytest.raises(CutoverError, match=r"dns/server|no-such-server\.invalid"):

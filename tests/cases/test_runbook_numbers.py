@@ -10,11 +10,9 @@ import pytest
 from errors import Problems, UsageError
 from inventory import load
 from inventory.model import Environment
-from tests.cases import case
 
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
 DEBUG = "debug: {address: debug.rehearsal, user: operator, roles: [debug]}"
-other = case("runbook 17", "numbers that are none of that kind are taken")
 
 
 def loaded(folder: Path, good: str, bad: str) -> Environment:
@@ -27,7 +25,7 @@ def loaded(folder: Path, good: str, bad: str) -> Environment:
 
 @pytest.mark.parametrize(
     "written",
-    ["021", "1:21", "0x15", "2_1", "0b10101", *(pytest.param(text, marks=other) for text in ("-21", "0"))],
+    ["021", "1:21", "0x15", "2_1", "0b10101", "-21", "0"],
 )
 def test_an_excluded_school_is_a_positive_decimal_integer_or_an_error(tmp_path: Path, written: str) -> None:
     try:
@@ -38,9 +36,7 @@ def test_an_excluded_school_is_a_positive_decimal_integer_or_an_error(tmp_path: 
         pytest.fail(f"{written} was taken for {night.exclude.schools}")
 
 
-@pytest.mark.parametrize(
-    "written", ["022", "0x16", "2_2", *(pytest.param(text, marks=other) for text in ("0", "-1", "65536"))]
-)
+@pytest.mark.parametrize("written", ["022", "0x16", "2_2", "0", "-1", "65536"])
 def test_a_port_is_a_decimal_number_from_1_to_65535_or_an_error(tmp_path: Path, written: str) -> None:
     try:
         host = loaded(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {written}, user:")).hosts["debug"]
@@ -51,13 +47,11 @@ def test_a_port_is_a_decimal_number_from_1_to_65535_or_an_error(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("template", ["{{ tool }}", "{? [inv] : x}"])
-@case("runbook 17", "a key that can't be one, as in Ansible's {{ }}, is a TypeError", raises=(TypeError,))
 def test_an_invalid_key_is_an_error_in_the_file(tmp_path: Path, template: str) -> None:
     with pytest.raises(UsageError, match=r"broken\.yaml"):
         loaded(tmp_path, "tool: inv", f"tool: {template}")
 
 
-@case("runbook 17", "<< is refused as no YAML, although it is", raises=(UsageError,))
 def test_a_merge_key_merges_or_is_an_error_with_its_path(tmp_path: Path) -> None:
     merging = "debug: {<<: &person {user: operator, port: 2222}, address: debug.rehearsal, roles: [debug]}"
 
@@ -69,7 +63,6 @@ def test_a_merge_key_merges_or_is_an_error_with_its_path(tmp_path: Path) -> None
         assert (debug.user, debug.port, debug.address) == ("operator", 2222, "debug.rehearsal")
 
 
-@case("runbook 17", "= is refused as no YAML, although it is a word like any other", raises=(UsageError,))
 def test_an_equals_sign_is_text_or_an_error_with_its_path(tmp_path: Path) -> None:
     try:
         environment = loaded(tmp_path, "tool: inv", "tool: =")
