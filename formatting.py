@@ -25,6 +25,11 @@ def plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "x", "z", "ch", "sh")) else f"{noun}s"
 
 
+def with_article(noun: str) -> str:
+    """Return an English noun with its article: a school, an organization."""
+    return f"{'an' if noun[:1] in ('a', 'e', 'i', 'o') else 'a'} {noun}"
+
+
 def many(count: int, noun: str) -> str:
     """Return a number of things: 1 school, 1,300 schools."""
     return f"1 {noun}" if count == 1 else f"{count:,} {plural(noun)}"

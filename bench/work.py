@@ -131,7 +131,7 @@ def _one(archiver: Archiver, tenant_id: Key) -> float:
     """Archive one school up to, and without, the deletion; return the seconds."""
     tenant = tenant_to_archive(archiver, tenant_id, YEAR)
     with (
-        archiver.databases.tenant_lock("school", tenant.id, tenant.shard),
+        archiver.databases.tenant_lock(tenant.id, tenant.shard),
         work_folder(archiver.work) as work,
     ):
         began, master = time.monotonic(), archiver.databases.master

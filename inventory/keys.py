@@ -50,6 +50,11 @@ def key_of_json(value: object) -> Key:
     return Parts(parts) if isinstance(value, list) else key_of(parts)
 
 
+def word_of_json(value: object) -> str:
+    """Return the word for a key that JSON holds as a number, a text or a list."""
+    return str(Parts(value) if isinstance(value, list) else value)
+
+
 def key_said(word: str) -> Key:
     """Return the key that a word says, where no column says its type: a number if it is written as one, else a text."""
     return int(word) if re.fullmatch(r"0|[1-9]\d*", word, re.ASCII) else word

@@ -9,7 +9,7 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from errors import UsageError
-from formatting import many
+from formatting import many, plural
 from inventory.keys import Key
 from inventory.own_step import OwnStep
 from inventory.platforms import Aws, Heroku
@@ -240,13 +240,12 @@ class Inclusion:
     schools: Mapping[Key, str] = field(default_factory=dict)
     customers: Mapping[Key, str] = field(default_factory=dict)
 
-    @property
-    def text(self) -> str:
-        """The list with its reasons: customers 1234 (will not renew, OPS-510) and schools 13 (closed, OPS-511)."""
-        lists = (("customers", self.customers), ("schools", self.schools))
+    def text(self, noun: str) -> str:
+        """Return the list with its reasons: customers 1234 (will not renew) and schools 13 (closed, OPS-511)."""
+        lists = (("customers", self.customers), (plural(noun), self.schools))
         return " and ".join(
-            f"{noun} {', '.join(f'{number} ({why})' for number, why in reasons.items())}"
-            for noun, reasons in lists
+            f"{nouns} {', '.join(f'{number} ({why})' for number, why in reasons.items())}"
+            for nouns, reasons in lists
             if reasons
         )
 

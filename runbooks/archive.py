@@ -97,7 +97,7 @@ def school(
             only=Include(tenants={key: reason}) if reason else None,
         )
         tenant = tenant_to_archive(archiver, key, request.year)
-        with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
+        with archiver.databases.tenant_lock(tenant.id, tenant.shard):
             _archive(archiver, [tenant], request)
 
 

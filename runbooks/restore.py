@@ -65,7 +65,7 @@ def school(
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {school}", identity=identity) as archiver:
         record = record_to_restore(archiver, archiver.databases.key_typed(school), year)
-        with archiver.databases.tenant_lock("school", record.tenant_id, shard_of(archiver.databases, record)):
+        with archiver.databases.tenant_lock(record.tenant_id, shard_of(archiver.databases, record)):
             without = [str(month) for month in without_month or ()]
             _restore(archiver, [record], pretend=pretend, last=last, only=only, without=without)
 

@@ -92,7 +92,7 @@ class World:
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 tenant = tenant_to_archive(archiver, tenant_id, year)
-                with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
+                with archiver.databases.tenant_lock(tenant.id, tenant.shard):
                     outcomes += archive(archiver, [tenant], request, raise_failure)
         return outcomes
 
@@ -142,7 +142,7 @@ class World:
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 record = record_to_restore(archiver, tenant_id, year)
-                with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
+                with archiver.databases.tenant_lock(tenant_id, shard_of(archiver.databases, record)):
                     outcomes += restore(
                         archiver,
                         [record],
@@ -160,7 +160,7 @@ class World:
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 record = resolve.one_to_restore(archiver.databases, tenant_id, None)
-                with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
+                with archiver.databases.tenant_lock(tenant_id, shard_of(archiver.databases, record)):
                     outcomes += reencrypt(archiver, [record], raise_failure)
         return outcomes
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from archiver.catalog.depths import depth_mistakes
 from archiver.catalog.graph import cycles
 from errors import Problems, UsageError
-from formatting import plural
+from formatting import plural, with_article
 from inventory.catalog import Catalog, Table, Tenant
 
 MASTER, SHARD = "master", "shard"
@@ -103,7 +103,7 @@ class Model:
         if part.noun not in self.tenant.parts:
             nouns = ", ".join(self.tenant.parts) or "none"
             raise UsageError(
-                f"The catalog of tables has no part {part.noun!r} of a {self.tenant.noun} (there: {nouns})."
+                f"The catalog of tables has no part {part.noun!r} of {with_article(self.tenant.noun)} (there: {nouns})."
             )
         return TableName(MASTER, self.tenant.parts[part.noun])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from archiver.catalog.model import TableName
 from archiver.completeness.draft import Draft
 from archiver.completeness.edges import Edge
+from formatting import with_article
 from inventory.catalog import Table
 
 PLAIN = re.compile(r"[A-Za-z_][\w =.;'-]*(?<! )", re.ASCII)  # needs no quotes in YAML
@@ -23,7 +24,8 @@ def draft_text(draft: Draft) -> str:
 
 def _head(draft: Draft) -> Iterator[str]:
     noun = draft.catalog.tenant.noun
-    yield f"# Which tables belong to a {noun}, and how its rows are found: a draft from the databases' own catalogues."
+    belong = f"Which tables belong to {with_article(noun)}, and how its rows are found"
+    yield f"# {belong}: a draft from the databases' own catalogues."
     yield "#"
     yield "# found_by   column = table.column: a row belongs to the tenant if the other row does."
     yield "# ignored    a column, or a value of a type column, that seems to lead to a tenant's rows but does not."

@@ -21,7 +21,7 @@ def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
         for tenant_slice in slice_record.pending(placement.master, month):
             trace = seen(acts & {tenant_slice.deletion_act, tenant_slice.restore_act})
             if settlement(Kind.MONTH, month.state, trace) is Settlement.FINISH:
-                with databases.tenant_lock(rules.model.tenant.noun, tenant_slice.tenant_id, placement.shard):
+                with databases.tenant_lock(tenant_slice.tenant_id, placement.shard):
                     close(placement, rules, tenant_slice)
         month_record.archived(placement.master, month)
 

@@ -97,7 +97,7 @@ def _of_bytes(asked: int, all_tenants: Expected, together: float) -> OfBytes:
     """Return the estimate for other bytes: every figure grows with them, as the times do with the rows."""
     if not all_tenants.bytes:
         message = "Estimating refused: there are no live rows here to tell from."
-        raise RefusedError(message, hint="Ask an environment that has schools.")
+        raise RefusedError(message, hint="Ask an environment with such rows.")
     times = asked / all_tenants.bytes
     return OfBytes(
         bytes=asked,

@@ -117,7 +117,7 @@ def _measured(archiver: Archiver, tenant: Tenant, year: int) -> ArchiveSample:
     from archiver.runs.archive import pretended  # not at the top: an estimate from records archives nothing
 
     databases, began = archiver.databases, time.monotonic()
-    with databases.tenant_lock(archiver.model.tenant.noun, tenant.id, tenant.shard), work_folder(archiver.work) as work:
+    with databases.tenant_lock(tenant.id, tenant.shard), work_folder(archiver.work) as work:
         packed, proof = pretended(archiver, databases.placement(tenant.shard), tenant, year, work)
         return ArchiveSample(
             rows=proof.manifest.rows,

@@ -51,7 +51,7 @@ def _refuse_half_way(placement: Placement, noun: str) -> None:
     for record in archive_record.read_if_any(placement.master, state=State.RESTORING):
         raise RefusedError(
             f"{noun.capitalize()} {record.tenant_id} is half restored: rows of no {noun} stay on {placement.shard}.",
-            hint=f"Finish that first: inv restore.{noun} {typed(record.tenant_id)}",
+            hint=f"Finish that first: inv restore.school {typed(record.tenant_id)}",
         )
     half_moved = move_record.half_moved(placement.master)
     move_record.refuse_half_moved(

@@ -12,6 +12,7 @@ from archiver.postgres.schema import Schema, read_schema
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import key_typed
 from errors import UsageError
+from formatting import with_article
 from inventory.keys import Key
 from inventory.migrations import Migration
 
@@ -111,7 +112,7 @@ class Databases:
         if self.model.tenant.shard is None:
             return {MASTER: MASTER}
         if shard not in self.shards:
-            named = f"Shard {shard!r}" if shard else f"The empty name of a {self.model.tenant.noun}'s shard"
+            named = f"Shard {shard!r}" if shard else f"The empty name of {with_article(self.model.tenant.noun)}'s shard"
             raise UsageError(
                 f"{named} is not in the inventory (there: {', '.join(self.shards)}).",
                 hint=f"inv check.integrity shows every {self.model.tenant.noun} on such a shard.",
@@ -136,12 +137,12 @@ class Databases:
             yield
 
     @contextmanager
-    def tenant_lock(self, noun: str, tenant_id: Key, *shards: str) -> Iterator[None]:
+    def tenant_lock(self, tenant_id: Key, *shards: str) -> Iterator[None]:
         """Lock one tenant against other runs while the block runs, on the connections that delete."""
         names = dict.fromkeys(name for shard in shards for name in self._names(shard).values())
         sessions = [self.session(name) for name in names]
         shared = [AdvisoryLock(session, EVERYTHING, shared=True) for session in sessions]
-        own = [AdvisoryLock(session, f"cutover {noun} {tenant_id}") for session in sessions]
+        own = [AdvisoryLock(session, f"cutover {self.model.tenant.noun} {tenant_id}") for session in sessions]
         with held_locks([*shared, *own]):
             dismiss_workers(self.master)
             yield

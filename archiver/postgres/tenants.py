@@ -11,7 +11,7 @@ from archiver.catalog.model import MASTER
 from archiver.postgres.schema import identifier
 from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier, Literal, Session
 from errors import RefusedError, UsageError
-from formatting import plural
+from formatting import plural, with_article
 from inventory.catalog import Customer
 from inventory.catalog import Tenant as TenantTable
 from inventory.keys import Key, Parts, key_of, key_order, typed, values_of, words_for
@@ -201,7 +201,7 @@ def _no_key(master: Session, table: TenantTable, word: str) -> UsageError:
     query = SQL("SELECT {} FROM {} ORDER BY {} LIMIT 1").format(_keys(table), _from(table), _keys(table))
     rows = master.keys(query, doing=f"reading {table.table}")
     return UsageError(
-        f"{table.noun}: expected {' and '.join(table.key_columns)} of a {table.noun}, got {word!r}.",
+        f"{table.noun}: expected {' and '.join(table.key_columns)} of {with_article(table.noun)}, got {word!r}.",
         hint=f"Example: {typed(key_of(rows[0]))}" if rows else "",
     )
 

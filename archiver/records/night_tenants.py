@@ -21,6 +21,7 @@ from inventory.scope import short_digest
 class NightTenants:
     """The tenants that a night archives, and those it excludes; the same before, within and after its step 8."""
 
+    noun: str  # the catalog's
     taken: tuple[Key, ...]
     excluded: tuple[Key, ...]
     unmatched: Sequence[Unmatched]  # ids of its lists that match nothing
@@ -50,6 +51,7 @@ def night_tenants(databases: Databases, year: int, night: date, chosen: TenantFi
     live = tenants.every(databases.master, databases.model.tenant)
     due = {tenant.id for tenant in live if chosen.takes(tenant)} - archived
     return NightTenants(
+        noun=databases.model.tenant.noun,
         taken=tuple(sorted(due | {record.tenant_id for record in records if record.night == night}, key=key_order)),
         excluded=tuple(tenant.id for tenant in live if chosen.exclude.names(tenant)),
         unmatched=unmatched(databases, year, night, chosen),

@@ -42,7 +42,7 @@ def one_to_archive(databases: Databases, tenant_id: Key, year: int) -> Tenant:
     if tenant_id in _archived(databases, year):
         raise ArchivedError(
             f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
-            hint=f"inv archive.show {typed(tenant_id)} shows it, inv restore.{noun} {typed(tenant_id)} brings it back.",
+            hint=f"inv archive.show {typed(tenant_id)} shows it, inv restore.school {typed(tenant_id)} brings it back.",
         )
     tenant = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
     if tenant is None:
@@ -179,7 +179,7 @@ def refuse_partial(noun: str, records: Iterable[Record]) -> None:
             raise UsageError(
                 f"{noun.capitalize()} {tenant} is half restored ({', '.join(map(str, record.partial))}); "
                 f"the rest is only in the archive of {year}.",
-                hint=f"Restore the rest (inv restore.{noun} {typed(tenant)} --year={year}) or drop the archive "
+                hint=f"Restore the rest (inv restore.school {typed(tenant)} --year={year}) or drop the archive "
                 f"(inv archive.drop-archive {typed(tenant)} --year={year}).",
             )
 

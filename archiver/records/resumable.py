@@ -36,7 +36,7 @@ def _interrupted(record: Record, noun: str) -> Record | None:
     if record.state is State.ARCHIVED:
         raise UsageError(f"{who} is archived already for {record.year}.")
     if record.state is State.RESTORING:
-        raise RefusedError(f"{who} is half restored.", hint=f"Run: inv restore.{noun} {typed(record.tenant_id)}")
+        raise RefusedError(f"{who} is half restored.", hint=f"Run: inv restore.school {typed(record.tenant_id)}")
     return record if record.state is State.DELETING else None
 
 

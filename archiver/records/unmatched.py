@@ -12,11 +12,12 @@ from archiver.postgres.tenants import Exclude, Include, Tenant, TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import Record
 from archiver.records.state import State
-from formatting import plural
+from formatting import with_article
 from inventory.keys import Key, key_order, words_for
 
 UNKNOWN, EXCLUDED, NOT_LISTED = "does not exist", "is excluded", "is not on the include list"
 EXCLUDE, ONLY, DEPTHS = "exclude", "only", "depths"  # the lists of a night, as the inventory calls them
+CUSTOMER = "customer"
 NAMES = {EXCLUDE: "exclusion", ONLY: "include list", DEPTHS: "list of depths"}
 
 
@@ -37,10 +38,10 @@ class Unmatched:
     @property
     def in_inventory(self) -> str:
         """The mistake, with its path below the night's entry in an inventory."""
-        key = plural(self.noun)
+        key = "customers" if self.noun == CUSTOMER else "schools"  # whatever the catalog's noun is
         if self.listed == EXCLUDE:
             return f"{EXCLUDE}/{key}: expected an id that exists, got {self.id}"
-        return f"{self.listed}/{key}/{self.id}: expected a {self.noun} to archive, got one that {self.why}"
+        return f"{self.listed}/{key}/{self.id}: expected {with_article(self.noun)} to archive, got one that {self.why}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def _excluded_in_vain(databases: Databases, year: _Year) -> Iterator[Unmatched]:
     exclude = year.chosen.exclude
     in_vain = sorted((each for each in exclude.tenants if str(each) not in existing), key=key_order)
     customers = tenants.unknown_customers(databases.master, databases.model.tenant, exclude.customers)
-    for noun, ids in ((year.noun, in_vain), ("customer", customers)):
+    for noun, ids in ((year.noun, in_vain), (CUSTOMER, customers)):
         for each in ids:
             yield Unmatched(listed=EXCLUDE, noun=noun, id=each, why=UNKNOWN)
 
@@ -116,4 +117,4 @@ def _named_in_vain(
         nothing = "" if year.has_more(customer_id, night) else f"has no {year.noun} to archive"
         excluded = EXCLUDED if year.chosen.exclude.names_customer(customer_id) else nothing
         if why := UNKNOWN if customer_id in unknown else excluded:
-            yield Unmatched(listed=listed, noun="customer", id=customer_id, why=why)
+            yield Unmatched(listed=listed, noun=CUSTOMER, id=customer_id, why=why)

@@ -194,7 +194,7 @@ def _locked(archiver: Archiver, tenant: Tenant, route: Route) -> Iterator[None]:
     """Hold the tenant's locks and keep the application off it while the block runs."""
     noun = archiver.model.tenant.noun
     with (
-        archiver.databases.tenant_lock(noun, tenant.id, route.source, route.target),
+        archiver.databases.tenant_lock(tenant.id, route.source, route.target),
         fenced(archiver.fence, noun, tenant.id),
     ):
         yield

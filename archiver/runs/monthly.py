@@ -243,7 +243,7 @@ def _delete(
     """Delete a slice's rows under the tenant's lock; if another run holds it, they stay for the next run."""
     month_object.belongs_to(archive, month_slice)
     try:
-        with run.archiver.databases.tenant_lock(run.archiver.model.tenant.noun, month_slice.tenant_id, placement.shard):
+        with run.archiver.databases.tenant_lock(month_slice.tenant_id, placement.shard):
             if _still_on_shard(run, placement, month_slice) and slice_record.is_pending(placement.master, month_slice):
                 _delete_rows(run, placement, shard, month_slice, due, archive)
     except LockedError as error:

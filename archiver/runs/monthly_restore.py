@@ -86,7 +86,7 @@ def _restore_month(
     archiver: Archiver, activity: Rules, month: str, on_shard: TenantOnShard, *, pretend: bool
 ) -> Done[Mapping[str, Loaded]]:
     noun, tenant_id, shard = archiver.model.tenant.noun, on_shard.tenant_id, on_shard.shard
-    with work_folder(archiver.work) as work, archiver.databases.tenant_lock(noun, tenant_id, shard):
+    with work_folder(archiver.work) as work, archiver.databases.tenant_lock(tenant_id, shard):
         placement = archiver.databases.placement(shard)
         settle(archiver, [shard], pretend=pretend)
         _refuse_if_away(activity, placement, month, tenant_id)
@@ -107,7 +107,7 @@ def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id
     if live is None:
         raise RefusedError(
             f"Restoring {month} of {noun} {tenant_id} refused: the {noun} is not live.",
-            hint=f"inv restore.{noun} {typed(tenant_id)} brings it back, and all its months.",
+            hint=f"inv restore.school {typed(tenant_id)} brings it back, and all its months.",
         )
     if live.shard != placement.shard:
         raise monthly_slices.wrong_shard_error(noun, tenant_id, month, placement.shard, live.shard)
@@ -120,7 +120,7 @@ def _refuse_below_archived(noun: str, placement: Placement, slices: Sequence[Sli
             raise RefusedError(
                 f"Restoring {each.month.month} of {noun} {each.tenant_id} refused: "
                 "the parents of its rows are archived.",
-                hint=f"inv restore.{noun} {typed(each.tenant_id)} --year={parent.year} brings it back, and its months.",
+                hint=f"inv restore.school {typed(each.tenant_id)} --year={parent.year} brings it back, and its months.",
             )
 
 

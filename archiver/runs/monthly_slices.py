@@ -77,7 +77,7 @@ def _fetched(archiver: Archiver, months: Sequence[ReturningMonth], work: Path, r
 
 def _without(archiver: Archiver, record: Record, lost: str) -> str:
     """Return the hint that says how all but these months come back."""
-    command = f"inv restore.{archiver.model.tenant.noun} {typed(record.tenant_id)} --year={record.year}"
+    command = f"inv restore.school {typed(record.tenant_id)} --year={record.year}"
     return f" Without it: {command} --without-month={lost} (their rows stay recorded as archived)."
 
 

@@ -114,7 +114,7 @@ def _advance(databases: Databases, contradicted: Iterable[OpenMarker]) -> None:
             # Another run that holds the tenant's lock settles it itself.
             with (
                 suppress(LockedError),
-                databases.tenant_lock(databases.model.tenant.noun, record.tenant_id, record.shard),
+                databases.tenant_lock(record.tenant_id, record.shard),
             ):
                 if markers.read(databases.session(each.marker.shard), record, DELETED) is not None:
                     archive_record.deletion_had_begun(databases.master, record)

@@ -18,6 +18,7 @@ from archiver.store.schemas import StoredSchemas
 from archiver.verify.makeable import prove_makeable
 from archiver.verify.scratch import ScratchDatabase
 from errors import ExitCode, UsageError
+from formatting import with_article
 from inventory.load import with_catalog_lines
 from inventory.model import Environment
 from runbooks.cli.call import Call
@@ -55,7 +56,7 @@ def check_catalog(environment: Environment) -> None:
             say(archives.scan_line(databases.model.tenant.noun, scan))
         refuse(with_catalog_lines(environment.catalog, comparison.problems))
         prove_makeable(databases, ScratchDatabase(verifying))
-        say(f"The catalog knows all that can reference a {databases.model.tenant.noun}'s rows.")
+        say(f"The catalog knows all that can reference rows of {with_article(databases.model.tenant.noun)}.")
 
 
 def _refuse_two_sources(env: str, dsn: str) -> None:

@@ -124,10 +124,11 @@ def _ask_for_tarball(
     """
     with databases_of(call.environment, f"archive.drop-archive {school}") as databases:
         record = resolve.one_to_drop(databases, databases.key_typed(school), year)
-        months = dropped_months(databases.master, "school", record, [*map(str, without_month or ())])
-    for line in archives.dropped_with("school", record, months):
+        noun = databases.model.tenant.noun
+        months = dropped_months(databases.master, noun, record, [*map(str, without_month or ())])
+    for line in archives.dropped_with(noun, record, months):
         say(line)
-    typed = tarball or _asked(record)
+    typed = tarball or _asked(noun, record)
     refuse_unless_named(record, typed)
     return {"year": str(record.year), "tarball": typed}
 
@@ -149,7 +150,7 @@ def drop_archive(
         with archiver.databases.exclusive_lock():
             dropped = drop(archiver, record, [*map(str, without_month or ())])
             months = slice_record.of_tenant(archiver.databases.master, record.tenant_id)
-    for line in archives.dropped_lines("school", record, dropped.months):
+    for line in archives.dropped_lines(archiver.model.tenant.noun, record, dropped.months):
         say(line)
     if dropped.versions_stay:
         say(f"Versions of objects stay in the store, or may: {dropped.versions_stay}")
@@ -176,12 +177,12 @@ def _opened(
         yield archive
 
 
-def _asked(record: Record) -> str:
+def _asked(noun: str, record: Record) -> str:
     """Return the tarball's name as the operator types it; empty if there is no terminal."""
     console = Console(clock=SystemClock())
     if not console.interactive:
         return ""
-    contents = f"{record.rows:,} rows of school {record.tenant_id} of {record.year} ({record.state.value})"
+    contents = f"{record.rows:,} rows of {noun} {record.tenant_id} of {record.year} ({record.state.value})"
     console.warn(f"{record.tarball} holds {contents}: once it is dropped, they cannot be restored from it.")
     return console.typed(f"  Type the tarball's name ({record.tarball}) to drop it: ")
 

@@ -66,7 +66,7 @@ def estimate(
         in_sets=in_sets,
         of_bytes=gigabytes * GIGABYTE if gigabytes else None,
     )
-    show([to_json(result.to_json())] if json else lines("school", result))
+    show([to_json(result.to_json())] if json else lines(databases.model.tenant.noun, result))
 
 
 def workers_of(environment: Environment) -> int:

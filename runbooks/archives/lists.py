@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Protocol, TypeVar
 
 from invoke.exceptions import Exit
@@ -85,7 +86,7 @@ def audit(environment: Environment, date: datetime.date, json: bool) -> None:
     if json:
         say(to_json(asdict(result)))
         return
-    say(archives.audit_text("school", result))
+    say(archives.audit_text(databases.model.tenant.noun, result))
     if result.unarchived or result.missing or result.left or result.elsewhere or result.otherwise or result.dangling:
         raise Exit(code=ExitCode.FAILED)
 
@@ -95,7 +96,7 @@ def status(environment: Environment, date: datetime.date, json: bool) -> None:
     """Show the progress of a night's archiving, from any machine: schools, rows, bytes, rate, and running workers."""
     with databases_of(environment, f"archive.status {date}") as databases:
         result = progress(databases, environment.school_year(date), date, filter_at(environment, date))
-    show([to_json(result.to_json())] if json else records.progress_lines("school", result))
+    show([to_json(result.to_json())] if json else records.progress_lines(databases.model.tenant.noun, result))
 
 
 def _refuse_filters_of_unreferenced(
@@ -142,7 +143,7 @@ def list_(
                 shard=shard or None,
                 name=name,
             )
-            _print(rows, records.record_table, json=json)
+            _print(rows, partial(records.record_table, databases.model.tenant.noun), json=json)
 
 
 @task("archive.show", SCHOOL, YEAR_OF_SEVERAL, *READS, JSON.but(help="as JSON"), example="13")
@@ -155,8 +156,8 @@ def show_archive(environment: Environment, school: str, year: int | None, json: 
         left = retained_rows.of_record(databases.master, record)
         slices = slice_record.of_tenant(databases.master, key)
     text = (
-        *records.record_text("school", record, _groups(databases.model), entries),
-        *records.retained_lines(left),
+        *records.record_text(databases.model.tenant.noun, record, _groups(databases.model), entries),
+        *records.retained_lines(databases.model.tenant.noun, left),
         *months.slice_lines(slices),
     )
     show([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
@@ -176,7 +177,7 @@ def find(environment: Environment, table: str, id_: str, json: bool) -> None:
         purges = purge_records.holding(databases.master, databases.model.catalog, of_table, key)
         with head_stored(Bucket(environment.store), databases.master):
             audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": key})
-    lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
+    lines = records.found_lines(databases.model.tenant.noun, f"{table} {id_}", holders, unindexed, purges)
     show((to_json(record.to_json()) for record in holders) if json else lines)
 
 

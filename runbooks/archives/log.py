@@ -46,10 +46,10 @@ def log(environment: Environment, school: str | None, year: int | None, act: str
             _prove(environment, databases.master)
             return
         key = databases.key_typed(school) if school else None
-        entries = audit_log.entries(databases.master, key, year, act)
+        entries, noun = audit_log.entries(databases.master, key, year, act), databases.model.tenant.noun
         if not entries and not json:
             say("The log holds no such entry.")
-        show(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
+        show(to_json(entry.to_json()) if json else records.log_line(noun, entry) for entry in entries)
         if problem := chain_of(databases.master).problem:
             raise CutoverError(f"The log is not as it was written: {problem}.", hint=ADVICE)
 

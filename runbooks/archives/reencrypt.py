@@ -40,7 +40,7 @@ def _reencrypt_all(archiver: Archiver, year: int | None) -> None:
 
 def _reencrypt_one(archiver: Archiver, school: str, year: int | None) -> None:
     record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
-    with archiver.databases.tenant_lock("school", record.tenant_id, shard_of(archiver.databases, record)):
+    with archiver.databases.tenant_lock(record.tenant_id, shard_of(archiver.databases, record)):
         _reencrypt(archiver, [record])
 
 

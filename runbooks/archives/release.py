@@ -19,15 +19,15 @@ def release(environment: Environment, school: str | None) -> None:
     """Release a restored school to the monthly run, which has it on hold until then."""
     with open_archiver(environment, f"archive.release {school or '--all'}") as archiver:
         key = archiver.databases.key_typed(school) if school else None
-        released = release_holds(archiver.databases.master, key)
+        released, noun = release_holds(archiver.databases.master, key), archiver.model.tenant.noun
     if school and not released:
-        raise UsageError(f"School {school} is not on hold.")
+        raise UsageError(f"{noun.capitalize()} {key} is not on hold.")
     if not released:
-        say("No school is on hold.")
+        say(f"No {noun} is on hold.")
     elif school is None:
-        say(f"{many(len(released), 'school')} released: the next monthly run archives them")
+        say(f"{many(len(released), noun)} released: the next monthly run archives them")
     else:
-        say(f"school {school} released: the next monthly run archives it")
+        say(f"{noun} {key} released: the next monthly run archives it")
 
 
 tasks = (release,)

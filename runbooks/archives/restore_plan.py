@@ -33,7 +33,7 @@ def plan(environment: Environment, school: str, year: int | None, mapping: str, 
     with open_archiver(environment, f"restore.plan {school}", identity=identity) as archiver:
         record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
         preview = look_ahead(archiver, record, last)
-    for line in plan_lines("school", preview):
+    for line in plan_lines(archiver.model.tenant.noun, preview):
         say(line)
     if preview.refused:
         raise Exit(code=ExitCode.FAILED)

@@ -11,7 +11,7 @@ from archiver.postgres.databases import Databases
 from archiver.records.night_tenants import NightTenants, night_tenants
 from archiver.runs.setup import databases_of
 from errors import Problems, UsageError
-from formatting import first_few, many
+from formatting import first_few, many, plural
 from inventory.figures import Figures
 from inventory.load import with_inventory_lines
 from inventory.model import Environment
@@ -105,15 +105,15 @@ def problems_of(environment: Environment, date: datetime.date, schools: NightTen
     mistakes = [f"nights/{date}/{each.in_inventory}" for each in schools.unmatched]
     problems = [f"{environment.name}.yaml: {each}" for each in with_inventory_lines(environment, mistakes)]
     if not schools.taken:
-        excluded = many(len(schools.excluded), "school")
-        problems.append(f"nights/{date}: expected schools to archive, got none ({excluded} excluded)")
+        excluded = many(len(schools.excluded), schools.noun)
+        problems.append(f"nights/{date}: expected {plural(schools.noun)} to archive, got none ({excluded} excluded)")
     return problems
 
 
 def _line(schools: NightTenants) -> str:
     excluded = first_few([str(number) for number in schools.excluded]) or "none"
-    taken = many(len(schools.taken), "school")
-    return f"schools {schools.digest}: {taken} taken in; excluded: {excluded}"
+    taken = many(len(schools.taken), schools.noun)
+    return f"{plural(schools.noun)} {schools.digest}: {taken} taken in; excluded: {excluded}"
 
 
 tasks = (scope,)

@@ -12,6 +12,7 @@ from archiver.records import archive_record
 from archiver.records.state import State
 from archiver.runs.setup import databases_of
 from formatting import many
+from inventory.load import load_catalog
 from inventory.model import Environment
 from runbooks.cli.options import JSON, NIGHT, READS
 from runbooks.cli.tables import TextTable, show
@@ -19,7 +20,6 @@ from runbooks.cli.task import task
 from runbooks.cli.text.archives import to_json
 from runbooks.night.nights import last_load
 
-COLUMNS = ("school", "rows", "most of them in")
 MOST = 3  # tables that are named for a school
 
 
@@ -31,7 +31,7 @@ def stragglers(environment: Environment, date: datetime.date, json: bool) -> Non
     if json:
         show([to_json(to_plain(schools, since))])
     else:
-        show(lines(schools, since, uncounted))
+        show(lines(load_catalog(environment.catalog).tenant.noun, schools, since, uncounted))
 
 
 def _counted(
@@ -54,7 +54,7 @@ def to_plain(schools: Sequence[NewerRows], since: datetime.datetime | None) -> d
 
 
 def lines(
-    schools: Sequence[NewerRows], since: datetime.datetime | None, uncounted: Sequence[str]
+    noun: str, schools: Sequence[NewerRows], since: datetime.datetime | None, uncounted: Sequence[str]
 ) -> Iterator[str | TextTable]:
     """Yield the schools as a table, and the sum. Pure."""
     if since is None:
@@ -62,9 +62,9 @@ def lines(
         return
     late = [school for school in schools if school.total]
     if late:
-        yield TextTable(COLUMNS, [_row(school) for school in late], numbers=("rows",))
+        yield TextTable((noun, "rows", "most of them in"), [_row(school) for school in late], numbers=("rows",))
     rows = many(sum(school.total for school in late), "row")
-    yield f"The old warehouse lacks {rows} of {many(len(late), 'school')}, written since {since:%Y-%m-%d %H:%M} UTC."
+    yield f"The old warehouse lacks {rows} of {many(len(late), noun)}, written since {since:%Y-%m-%d %H:%M} UTC."
     if uncounted:
         yield f"Not counted, as the catalog names no time column of theirs: {', '.join(uncounted)}."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from formatting import in_minutes, many
+from formatting import in_minutes, many, plural
 from inventory.model import Host
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
@@ -30,7 +30,7 @@ def catalog(night: NightContext, host: Host) -> Precondition:
 def none_half_moved(night: NightContext, host: Host) -> Precondition:
     """Return the check that no school has rows in two shards, which would stop archiving."""
     return Precondition(
-        check=_says(night, host, "shards.show", "no school is half moved between shards"),
+        check=_says(night, host, "shards.show", f"no {night.noun} is half moved between shards"),
         advice="Run the command shown: it completes the move.",
     )
 
@@ -43,12 +43,14 @@ def stragglers(night: NightContext, host: Host) -> Precondition:
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         late = record(outputs[0], "since", "schools", "rows")
         if not late["rows"]:
-            return holds("the old warehouse has every row of the schools that this night takes")
-        counted = f"{many(late['rows'], 'row')} of {many(len(late['schools']), 'school')}"
+            return holds(f"the old warehouse has every row of the {plural(night.noun)} that this night takes")
+        counted = f"{many(late['rows'], 'row')} of {many(len(late['schools']), night.noun)}"
         return fails(f"the old warehouse lacks {counted}, written since {moment(late['since']):%Y-%m-%d %H:%M} UTC")
 
-    check = Check(title="the old warehouse has the rows of schools left out before", looks=(look,), judge=judge)
-    advice = f"Make sure that this is wanted; inv archive.stragglers --date={night.date} shows each school."
+    check = Check(
+        title=f"the old warehouse has the rows of {plural(night.noun)} left out before", looks=(look,), judge=judge
+    )
+    advice = f"Make sure that this is wanted; inv archive.stragglers --date={night.date} shows each {night.noun}."
     return Precondition(check=check, advice=advice, stops=())
 
 
@@ -87,7 +89,8 @@ def window(night: NightContext, host: Host, steps: Sequence[Step]) -> tuple[Prec
     """Return the check that the night fits into its window if it began now; nothing without a window."""
     if night.night.ends is None:
         return ()
-    advice = f"Begin earlier, exclude schools, or change nights/{night.date}/ends; inv archive.estimate shows more."
+    change = f"Begin earlier, exclude {plural(night.noun)}, or change nights/{night.date}/ends"
+    advice = f"{change}; inv archive.estimate shows more."
     return (Precondition(check=fits(night, host, steps), advice=advice, stops=(Truth.FAILS,)),)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from formatting import plural
+from inventory.keys import word_of_json
 from inventory.model import Role
 from runbooks.cli.options import CELERY
 from runbooks.cli.self_command import tool_command
@@ -65,10 +66,10 @@ def _by_workers(night: NightContext) -> dict[str, str]:
 def scope_lines(night: NightContext) -> tuple[str, ...]:
     """Return which schools the night archives, to which depth, which are left out, and the digest that seals it."""
     exclude = night.night.exclude
-    parts = (("school", exclude.schools), ("customer", exclude.customers))
-    named = [f"{plural(noun)} {exclude.named(noun, ids)}" for noun, ids in parts if ids]
+    parts = (("school", night.noun, exclude.schools), ("customer", "customer", exclude.customers))
+    named = [f"{plural(noun)} {exclude.named(key, ids)}" for key, noun, ids in parts if ids]
     scope = night.scope
-    only = f"Only {night.night.only.text}" if night.night.only else "Every school"
+    only = f"Only {night.night.only.text(night.noun)}" if night.night.only else f"Every {night.noun}"
     return (
         f"{only} of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth} "
         f"({night.meaning_of(night.night.depth)}); left out: {' and '.join(named) or 'none'}.",
@@ -83,7 +84,7 @@ def _own_depths(night: NightContext) -> Iterable[str]:
     for depth in dict.fromkeys((*own.customers.values(), *own.schools.values())):
         named = [
             f"{noun} {', '.join(str(each) for each, wanted in depths.items() if wanted == depth)}"
-            for noun, depths in (("customers", own.customers), ("schools", own.schools))
+            for noun, depths in (("customers", own.customers), (plural(night.noun), own.schools))
             if depth in depths.values()
         ]
         yield f"Depth {depth} ({night.meaning_of(depth)}) for {' and '.join(named)}."
@@ -98,7 +99,7 @@ def all_archived(night: NightContext) -> Check:
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         audit = record(outputs[0], "selected", "archived", "excluded", "unarchived", "left")
-        counted = f"{audit['archived']} of {audit['selected']} schools have a record"
+        counted = f"{audit['archived']} of {audit['selected']} {plural(night.noun)} have a record"
         if audit["archived"] != audit["selected"] or audit["unarchived"]:
             return fails(f"{counted}; not yet: {_some(audit['unarchived'])}")
         if missing := audit.get("missing"):  # an older version on the debug host does not look
@@ -115,7 +116,9 @@ def all_archived(night: NightContext) -> Check:
             proof += f"; live rows refer to what was deleted by {', '.join(dangling)}"
         return holds(proof, **figures)
 
-    return Check(title="every selected school has a record, and none of its rows is left", looks=(look,), judge=judge)
+    return Check(
+        title=f"every selected {night.noun} has a record, and none of its rows is left", looks=(look,), judge=judge
+    )
 
 
 def none_half_way(night: NightContext) -> Check:
@@ -127,19 +130,21 @@ def none_half_way(night: NightContext) -> Check:
     )
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
-        schools = [
-            f"{school['tenant_id']} ({state})"
+        half_way = [
+            f"{word_of_json(tenant['tenant_id'])} ({state})"
             for state, output in zip(HALF_WAY, outputs, strict=True)
-            for school in records(output, "tenant_id")
+            for tenant in records(output, "tenant_id")
         ]
-        if schools:
+        if half_way:
             hint = "inv archive.school completes a deletion, inv restore.school a restore"
-            return fails(f"a deletion or restore is incomplete for these schools: {_some(schools)}; {hint}")
-        return holds("no school is being deleted or restored")
+            return fails(
+                f"a deletion or restore is incomplete for these {plural(night.noun)}: {_some(half_way)}; {hint}"
+            )
+        return holds(f"no {night.noun} is being deleted or restored")
 
-    return Check(title="no school is deleting or restoring", looks=looks, judge=judge)
+    return Check(title=f"no {night.noun} is deleting or restoring", looks=looks, judge=judge)
 
 
 def _some(ids: Iterable[object]) -> str:
-    names = [str(name) for name in ids]
+    names = [word_of_json(each) for each in ids]
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -40,6 +40,11 @@ class NightContext:
         """The scope of this night as this host has it: what is deleted, by which catalog and version."""
         return scope_of(self.environment, self.night)
 
+    @property
+    def noun(self) -> str:
+        """The catalog's word for a tenant."""
+        return load_catalog(self.environment.catalog).tenant.noun
+
     def meaning_of(self, depth: str) -> str:
         """Return the part of a school that a depth deletes, in the catalog's words; UsageError for an unknown depth."""
         return load_catalog(self.environment.catalog).rule(depth).sentence

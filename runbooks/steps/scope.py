@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from formatting import first_few, many
+from formatting import first_few, many, plural
 from inventory.figures import Figures
+from inventory.keys import word_of_json
 from inventory.model import Environment, Host, Role
 from inventory.scope import inventory_digests, parse_scope
 from runbooks.cli.self_command import tool_command
@@ -57,12 +58,12 @@ def _differences(night: NightContext, seen: Mapping[str, Any]) -> list[str]:
 
 
 def _with_schools(night: NightContext, seen: Mapping[str, Any]) -> Verdict:
-    excluded = [str(number) for number in seen["excluded"]]
-    sentence = f"{many(seen['taken'], 'school')} taken in, {many(len(excluded), 'school')} excluded"
+    noun, excluded = night.noun, [word_of_json(key) for key in seen["excluded"]]
+    sentence = f"{many(seen['taken'], noun)} taken in, {many(len(excluded), noun)} excluded"
     named = f" ({first_few(excluded)})" if excluded else ""
     try:
         figures = Figures.from_json(seen["figures"])
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"expected the night's figures, got {seen['figures']!r}") from error
-    proof = f"scope {night.scope.digest}: {sentence}{named}; schools {seen['schools']}"
+    proof = f"scope {night.scope.digest}: {sentence}{named}; {plural(noun)} {seen['schools']}"
     return holds(proof, schools=seen["schools"], figures=figures)

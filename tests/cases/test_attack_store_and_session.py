@@ -89,7 +89,7 @@ def run_twice(world: World, patch: pytest.MonkeyPatch) -> None:
     with world.archiver() as one, world.archiver() as two, ExitStack() as held:
 
         def taken(*args: Any) -> Any:
-            held.enter_context(two.databases.tenant_lock("school", SCHOOL, "shard_3"))
+            held.enter_context(two.databases.tenant_lock(SCHOOL, "shard_3"))
             return deleting(*args)
 
         patch.setattr(archive_record, "deleting", taken)

@@ -249,7 +249,7 @@ def test_a_second_worker_is_told_which_run_has_the_school(world: World) -> None:
     with world.archiver("archive.school 13") as first:
         tenant = resolve.one_to_archive(first.databases, 13, YEAR)
         with (
-            first.databases.tenant_lock("school", 13, tenant.shard),
+            first.databases.tenant_lock(13, tenant.shard),
             pytest.raises(LockedError, match=r"archive\.school 13 by .*@.* pid \d+ is at work there since"),
         ):
             world.archive(13)

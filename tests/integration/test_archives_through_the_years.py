@@ -262,7 +262,7 @@ def test_a_drop_interrupted_after_the_object_was_deleted_is_finished_by_the_next
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    with archived.archiver() as archiver, archiver.databases.tenant_lock("school", 13, record.shard):
+    with archived.archiver() as archiver, archiver.databases.tenant_lock(13, record.shard):
         monkeypatch.setattr(archive_record, "delete", killed)
         with pytest.raises(CutoverError, match="killed"):
             drop.drop(archiver, record)
@@ -329,7 +329,7 @@ def test_unreferenced_objects_are_listed(world: World) -> None:
 
         with (
             world.archiver() as other,
-            other.databases.tenant_lock("school", 17, "shard_4"),
+            other.databases.tenant_lock(17, "shard_4"),
             pytest.raises(LockedError),
         ):
             unreferenced_objects(

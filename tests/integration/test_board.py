@@ -114,7 +114,7 @@ def test_a_starting_worker_ends_the_work_of_a_worker_whose_run_has_ended(
         with running(ours):
             taken = board.taken(worker_of.databases.master, RUN, 1)
             taken.__enter__()
-        with next_run.databases.exclusive_lock() if alone else next_run.databases.tenant_lock("school", 13, "shard_3"):
+        with next_run.databases.exclusive_lock() if alone else next_run.databases.tenant_lock(13, "shard_3"):
             with pytest.raises(DatabaseError) as refused:
                 prepare(worker_of, UNIT, MEMORY)
             assert refused.value.lost

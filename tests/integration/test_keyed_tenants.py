@@ -234,11 +234,11 @@ def test_two_operators_do_not_work_on_one_school_and_do_on_two(world: World, key
     with (
         world.archiver("archive.school one") as first,
         world.archiver("archive.school other") as other,
-        first.databases.tenant_lock("school", keyed.keys[0], "shard_1"),
+        first.databases.tenant_lock(keyed.keys[0], "shard_1"),
     ):
-        with other.databases.tenant_lock("school", keyed.keys[1], "shard_1"):
+        with other.databases.tenant_lock(keyed.keys[1], "shard_1"):
             pass
-        lock = other.databases.tenant_lock("school", keyed.keys[0], "shard_1")
+        lock = other.databases.tenant_lock(keyed.keys[0], "shard_1")
         with pytest.raises(LockedError, match=r"archive\.school one"), lock:
             pass
 

@@ -99,7 +99,7 @@ def test_locks_have_these_names(world: World) -> None:
     with world.archiver() as ours, world.archiver() as worker:
         databases, master = ours.databases, ours.databases.master
         assert locked(world, "master")
-        with databases.tenant_lock("school", 13, "shard_3"):
+        with databases.tenant_lock(13, "shard_3"):
             assert locked(world, "master", "cutover", "cutover school 13")
             assert locked(world, "shard_3", "cutover", "cutover school 13")
         with databases.monthly_lock("shard_3"):

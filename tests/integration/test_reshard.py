@@ -233,7 +233,7 @@ def test_a_preview_says_what_would_move_and_what_is_in_the_way_and_changes_nothi
             (_classroom(few, 9),),
         )
     before, own = oracle.snapshot(few.dsns), _own_tables(few)
-    with few.archiver() as busy, busy.databases.tenant_lock("school", 25, "shard_1", "shard_2"):
+    with few.archiver() as busy, busy.databases.tenant_lock(25, "shard_1", "shard_2"):
         refused, free = few.preview_all("merge", "shard_2", "shard_1")
 
     assert (oracle.snapshot(few.dsns), _own_tables(few)) == (before, own)

@@ -132,7 +132,7 @@ def test_the_only_archive_of_rows_is_not_dropped_though_master_calls_it_verified
     with world.archiver() as archiver:
         record = resolve.one_to_drop(archiver.databases, SCHOOL, None)
         with (
-            archiver.databases.tenant_lock("school", SCHOOL, HERE),
+            archiver.databases.tenant_lock(SCHOOL, HERE),
             pytest.raises(RefusedError, match="changed in the meantime; nothing was dropped"),
         ):
             drop.drop(archiver, record)
@@ -143,7 +143,7 @@ def test_no_school_is_refused_because_of_markers_of_restored_and_dropped_ones(wo
     """Of databases of yesterday, too, whose log does not say when a record began."""
     world.archive(SCHOOL, OTHER)
     world.restore(SCHOOL)
-    with world.archiver() as archiver, archiver.databases.tenant_lock("school", OTHER, HERE):
+    with world.archiver() as archiver, archiver.databases.tenant_lock(OTHER, HERE):
         drop.drop(archiver, resolve.one_to_drop(archiver.databases, OTHER, None))
     world.archive(SCHOOL)
     world.restore(SCHOOL)

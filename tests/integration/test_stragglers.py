@@ -52,10 +52,10 @@ def test_rows_written_since_then_are_counted_in_master_and_shard_whatever_the_ti
     }
     rows = 1 + sessions + enrollments
     assert to_plain(schools, SINCE) == {"since": SINCE.isoformat(), "schools": {"21": rows}, "rows": rows}
-    table, *sentences = lines(schools, SINCE, uncounted)
+    table, *sentences = lines("school", schools, SINCE, uncounted)
     assert isinstance(table, TextTable)
     assert [row[1] for row in table.rows] == [str(rows)]
     assert sentences[0] == f"The old warehouse lacks {rows} rows of 1 school, written since 2030-01-01 12:00 UTC."
     assert "master.classroom_students" in str(sentences[1])
-    assert "The old warehouse lacks 0 rows of 0 schools" in str(*list(lines([schools[1]], SINCE, ())))
-    assert "No earlier night" in str(*list(lines([], None, ())))
+    assert "The old warehouse lacks 0 rows of 0 schools" in str(*list(lines("school", [schools[1]], SINCE, ())))
+    assert "No earlier night" in str(*list(lines("school", [], None, ())))

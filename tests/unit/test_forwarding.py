@@ -123,7 +123,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ProbeOutput(code=0)
 
     monkeypatch.setattr(RemoteJobs, "run", run)
-    databases = SimpleNamespace(key_typed=int, master=None)
+    model = SimpleNamespace(tenant=SimpleNamespace(noun="school"))
+    databases = SimpleNamespace(key_typed=int, master=None, model=model)
     monkeypatch.setattr(contents, "databases_of", lambda *_: nullcontext(databases))
     record = SimpleNamespace(tarball=TEXTS["tarball"], year=2013)
     monkeypatch.setattr(resolve, "one_to_drop", lambda *_: record)

@@ -36,12 +36,12 @@ def test_empty_or_unknown_values_are_not_shown() -> None:
 def test_rows_that_stayed_live_are_listed_by_their_keys_and_many_are_cut_short() -> None:
     left = [RetainedRow(table="master.users", key=f"({number})", digest="") for number in range(1, 31)]
 
-    heading, line = records.retained_lines(left)
+    heading, line = records.retained_lines("school", left)
 
     assert heading.startswith("left live, for another school or by the depth")
     assert line.startswith("  master.users: 1, 2, 3, ")
     assert line.endswith(" 20 and 10 more (--json has all)")
-    assert list(records.retained_lines([])) == []
+    assert list(records.retained_lines("school", [])) == []
 
 
 @pytest.mark.parametrize(

@@ -241,13 +241,13 @@ def test_an_interrupted_deletion_is_finished_and_any_other_run_refused(earlier: 
 
 
 def test_another_scope_than_the_one_typed_is_refused() -> None:
-    scope = NightTenants(taken=(13,), excluded=(), unmatched=())
+    scope = NightTenants(noun="school", taken=(13,), excluded=(), unmatched=())
     scope.refuse_others(date(2014, 7, 1), "")
     scope.refuse_others(date(2014, 7, 1), scope.digest)
     with pytest.raises(RefusedError, match="Archiving refused: the date of 2014-07-01 was typed for abc"):
         scope.refuse_others(date(2014, 7, 1), "abc")
     with pytest.raises(UsageError, match="matches nothing"):
-        NightTenants(taken=(), excluded=(), unmatched=()).refuse_others(date(2014, 7, 1), "")
+        NightTenants(noun="school", taken=(), excluded=(), unmatched=()).refuse_others(date(2014, 7, 1), "")
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 SHOWN = 20  # keys of a table
 
 
-def record_table(records: Iterable[Record]) -> TextTable:
+def record_table(noun: str, records: Iterable[Record]) -> TextTable:
     """Return a table of records."""
-    columns = ("year", "school", "name", "state", "rows", "size", "archived", "verified")
-    return TextTable(columns, [_record_row(record) for record in records], numbers=("year", "school", "rows", "size"))
+    columns = ("year", noun, "name", "state", "rows", "size", "archived", "verified")
+    return TextTable(columns, [_record_row(record) for record in records], numbers=("year", noun, "rows", "size"))
 
 
 def _record_row(record: Record) -> tuple[str, ...]:
@@ -46,7 +46,8 @@ def record_text(
     noun: str, record: Record, groups: Mapping[str, Sequence[str]], entries: int
 ) -> Iterator[str | TextTable]:
     """Yield a record with all its fields, and its tables by group; `entries` is the number of its log entries."""
-    yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
+    customer = f", customer {record.customer_id} {record.customer_name!r}" if record.customer_id is not None else ""
+    yield f"{noun} {record.tenant_id} {record.tenant_name!r}{customer}"
     yield f"year {record.year}, from {record.shard}, depth {record.depth}, state {record.state.value}"
     if record.partial:
         yield f"partial: {', '.join(map(str, record.partial))} live again, the rest only in this archive"
@@ -77,13 +78,13 @@ def _member_table(record: Record, groups: Mapping[str, Sequence[str]]) -> TextTa
     return TextTable(("table", "rows", "left live", "size"), rows, numbers=("rows", "left live", "size"))
 
 
-def retained_lines(left: Iterable[RetainedRow]) -> Iterator[str]:
+def retained_lines(noun: str, left: Iterable[RetainedRow]) -> Iterator[str]:
     """Yield the rows that an archive left live, by their keys: another tenant needs them, or the depth says so."""
     keys: dict[str, list[str]] = {}
     for row in left:
         keys.setdefault(row.table, []).append(row.key.strip("()"))
     if keys:
-        yield "left live, for another school or by the depth; the last archive that needs a row deletes it:"
+        yield f"left live, for another {noun} or by the depth; the last archive that needs a row deletes it:"
     for table, of_table in keys.items():
         more = f" and {len(of_table) - SHOWN} more (--json has all)" if len(of_table) > SHOWN else ""
         yield f"  {table}: {', '.join(of_table[:SHOWN])}{more}"
