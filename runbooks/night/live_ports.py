@@ -26,6 +26,7 @@ from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQu
 from runbooks.night.amazon import AmazonApi
 
 PATIENCE = 10  # seconds for an answer
+SECOND_PATIENCE = 2  # seconds for the answer about IPv6 where the one about IPv4 has come
 LIMITS = {"statement_timeout": "60s"}
 
 
@@ -115,16 +116,26 @@ class NameServer:
         if self.settings.server is not None:
             resolver.nameservers = [self.settings.server]
             resolver.port = self.settings.port
-        resolver.lifetime = PATIENCE
         return resolver
 
 
 def _addresses(resolver: dns.resolver.Resolver, name: str) -> list[str]:
+    """Return the addresses of a name: an IPv4 one counts, whatever is answered for IPv6."""
+    first = _of_kind(resolver, name, "A", PATIENCE)
     try:
-        return sorted(resolver.resolve_name(name).addresses())
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return sorted([*first, *_of_kind(resolver, name, "AAAA", SECOND_PATIENCE if first else PATIENCE)])
+    except CutoverError:
+        if first:
+            return sorted(first)
+        raise
+
+
+def _of_kind(resolver: dns.resolver.Resolver, name: str, kind: str, patience: float) -> list[str]:
+    try:
+        return [str(record) for record in resolver.resolve(name, kind, lifetime=patience, raise_on_no_answer=False)]
+    except dns.resolver.NXDOMAIN:
         return []
-    except dns.exception.DNSException as error:
+    except (dns.exception.DNSException, OSError, ValueError) as error:
         raise CutoverError(f"Resolving {name} failed: {' '.join(str(error).split())}.") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,19 +45,44 @@ class Webhook:
         return True
 
     def _send(self, body: bytes) -> None:
+        if not self._url.startswith(("https://", "http://")):  # the library opens files, too
+            raise ValueError("it is no web address")
         request = urllib.request.Request(self._url, body, {"Content-Type": "application/json; charset=utf-8"})
-        with urllib.request.urlopen(request, timeout=PATIENCE):
+        opener = urllib.request.build_opener(_NoRedirection)
+        with opener.open(request, timeout=PATIENCE):
             pass
 
     def _fail(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
             # The URL may be a secret: show only its host, and no text of the library, which may contain it.
-            kind = type(getattr(error, "reason", None) or error).__name__
-            host = urlsplit(self._url).hostname
             self._warn(
-                f"Posting to the {self._what} at {host} failed ({kind}). The night goes on; there is no second warning."
+                f"Posting to the {self._what}{_at(self._url)} failed ({_cause(error)}). The night goes on; there is no "
+                "second warning."
             )
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Takes a redirection for the error it is: followed, a post becomes a GET, and its words are lost."""
+
+    def redirect_request(self, *asked: object) -> None:
+        """Return no request."""
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"status {error.code}"
+    reason = getattr(error, "reason", None)
+    return type(reason if isinstance(reason, Exception) else error).__name__
+
+
+def _at(url: str) -> str:
+    """Return the host, as far as the URL has one that can be read."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return ""
+    return f" at {host}" if host else ""
 
 
 @dataclass(frozen=True)

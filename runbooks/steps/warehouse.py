@@ -52,7 +52,7 @@ def cut_over(night: NightContext, key: str) -> Step:
             ),
         ),
         required=True,
-        settle=timedelta(minutes=10),  # until name servers have dropped the old answers
+        settle=timedelta(minutes=20),  # until name servers have dropped the old answers, and Route 53's "no such name"
         estimate=timedelta(minutes=15),
     )
 
@@ -184,8 +184,8 @@ def names_moved(night: NightContext) -> Check:
         )
 
     title = "; ".join(f"{name} resolves as {target}" for name, target in moves.items())
-    names = tuple(name for pair in moves.items() for name in pair)
-    return Check(title=title, looks=(DnsLookup(names=names),), judge=judge)
+    look = DnsLookup(names=(warehouse.name, *moves.values()), new=tuple(moves.keys() - {warehouse.name}))
+    return Check(title=title, looks=(look,), judge=judge)
 
 
 def _etl_only_on(night: NightContext, only: Host) -> tuple[Check, ...]:

@@ -10,7 +10,6 @@ import pytest
 
 from runbooks.night.webhook import Webhook
 from tests import web
-from tests.cases import case
 from tests.webhooks import serving
 
 NEWS = {"text": "Cutover of 2014-08-15: the night begins", "event": "began"}
@@ -51,7 +50,6 @@ def posted(url: str) -> list[str]:
     return warnings
 
 
-@case("runbook 21", "a redirection is followed with a GET: the words are lost without a warning")
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_webhook_that_redirects_gets_the_message_or_the_operator_a_warning(status: int) -> None:
     with redirecting(status) as (url, arrived):
@@ -66,7 +64,6 @@ def test_a_redirection_that_keeps_a_post_is_warned_of(status: int) -> None:
         assert len(posted(url)) == 1
 
 
-@case("runbook 21", "404 and 429 are told as '(str)'")
 @pytest.mark.parametrize("status", [404, 429])
 def test_a_webhook_that_refuses_is_reported_with_its_status(status: int) -> None:
     with serving() as inbox:
@@ -75,7 +72,6 @@ def test_a_webhook_that_refuses_is_reported_with_its_status(status: int) -> None
     assert str(status) in warning
 
 
-@case("runbook 21", "a URL that is none ends the webhook's thread with a ValueError", raises=(ValueError,))
 @pytest.mark.parametrize("url", [f"http://[::1/{SECRET}", f"https://[hooks]/{SECRET}"])
 def test_an_invalid_url_is_a_warning(url: str) -> None:
     assert len(posted(url)) == 1

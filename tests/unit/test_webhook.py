@@ -156,3 +156,19 @@ def test_a_url_that_is_a_secret_comes_from_the_environment(inbox: Inbox, monkeyp
     announced(FakeNight(), environment, warnings)
     assert len(warnings) == 1
     assert inbox.news[-1]["event"] == "ended"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "hooks.example.com/s3cr3t", "http://hooks example/s3cr3t", ""])
+def test_a_variable_that_holds_no_web_address_is_warned_of_once(url: str) -> None:
+    warnings = list[str]()
+    assert not webhook.Webhook(url, warnings.append).arrives({"text": "the night begins"})
+    [warning] = warnings
+    assert warning.startswith("Posting to the webhook")
+    assert "s3cr3t" not in warning
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_status_is_named_in_the_warning_of_a_heartbeat(inbox: Inbox, status: int) -> None:
+    inbox.status, warnings = status, list[str]()
+    assert not webhook.Webhook(inbox.url, warnings.append, "heartbeat").arrives({"text": "at work"})
+    assert f"failed (status {status})" in warnings[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from errors import CutoverError, UnknownError
 from runbooks.engine.model.actions import (
@@ -77,11 +77,19 @@ class LiveExecutor:
             case HttpGet():
                 return self.http.get(look)
             case DnsLookup():
-                return self.dns.look_up(look)
+                return self._resolved(look)
             case StoreTrial():
                 return _tried(self.object_store, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
             case SnapshotList() | SnapshotTrial() | InstanceSize() | ResizeTrial() | ZoneRecords():
                 return self.amazon.look(look)
+
+    def _resolved(self, look: DnsLookup) -> ProbeOutput:
+        """Return the addresses of the names, and of new ones once the first name leads where the second does."""
+        output = self.dns.look_up(replace(look, new=()))
+        moved, target = ({row for asked, row in output.rows if asked == name} for name in look.names[:2])
+        if not look.new or not moved or not moved <= target:
+            return output
+        return replace(output, rows=(*output.rows, *self.dns.look_up(DnsLookup(names=look.new)).rows))
 
     def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
         """Perform an action; the result tells failed from unknown."""

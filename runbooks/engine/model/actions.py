@@ -134,9 +134,12 @@ class DnsLookup:
     """A lookup of the addresses of some names, all at one moment."""
 
     names: tuple[str, ...]
+    new: tuple[
+        str, ...
+    ] = ()  # asked only once the first name leads where the second does: a cache remembers a missing one
 
     def __str__(self) -> str:
-        return f"DNS: {', '.join(self.names)}"
+        return f"DNS: {', '.join((*self.names, *self.new))}"
 
 
 @dataclass(frozen=True, kw_only=True)
