@@ -16,6 +16,7 @@ import pytest
 
 from archiver.catalog.model import Part
 from archiver.completeness import completeness, recheck
+from archiver.kinds import registry
 from archiver.load import proof
 from archiver.postgres.tenants import Include, OwnDepths, TenantFilter
 from archiver.records import resolve
@@ -161,7 +162,9 @@ class World:
             for tenant_id in tenant_ids:
                 record = resolve.one_to_restore(archiver.databases, tenant_id, None)
                 with archiver.databases.tenant_lock(tenant_id, shard_of(archiver.databases, record)):
-                    outcomes += reencrypt(archiver, [record], raise_failure)
+                    outcomes += reencrypt(
+                        archiver, [registry.archive_of(archiver.databases.master, record.id)], raise_failure
+                    )
         return outcomes
 
     def drop(self, tenant_id: Key, year: int = YEAR, without: Collection[str] = ()) -> Dropped:

@@ -18,7 +18,6 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.records.ledger import NOW, members_of, plain
 from archiver.records.state import UNDONE, Kind, State
 from archiver.store.bucket import StoredDigests
-from errors import RefusedError
 from inventory.keys import Key, key_order, key_text
 
 
@@ -60,6 +59,10 @@ class Record:
     proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
     reason: str | None  # why it was archived, with the ticket; None: unknown
 
+    def label(self, noun: str) -> str:
+        """Return its name: `school 13 of 2013`."""
+        return label(noun, self.tenant_id, self.year)
+
     @property
     def log_details(self) -> dict[str, str]:
         """The reason, as the log keeps it; empty without one."""
@@ -80,6 +83,11 @@ class Record:
         partial = [part.to_json() for part in self.partial]
         plain = {**asdict(self), "state": self.state.value, "partial": partial}
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
+
+
+def label(noun: str, tenant_id: Key, year: int) -> str:
+    """Return the name of a tenant's archive: `school 13 of 2013`."""
+    return f"{noun} {tenant_id} of {year}"
 
 
 def start(
@@ -166,14 +174,6 @@ def all_verified(session: Session, seconds_by_id: Mapping[int, float]) -> None:
     ledger.advance(session, Kind.TENANT, State.VERIFIED, rows)
 
 
-def reverified(session: Session, record: Record) -> None:
-    """Write the time of a new verification; raise RefusedError if the record was deleted meanwhile."""
-    if not ledger.update(session, Kind.TENANT, ledger.ids([record.id], proved_at=NOW)):
-        raise RefusedError(
-            f"The record of {record.tarball} no longer exists: the archive was restored or dropped meanwhile."
-        )
-
-
 def deleting(session: Session, record: Record) -> Record:
     """Write that the deletion begins."""
     return _advance(session, record, State.DELETING)
@@ -220,11 +220,6 @@ def part_restored(session: Session, record: Record, part: Part) -> Record:
     """Write that a part is live again and the rest is still archived. Call it in the transaction that loads it."""
     partial = [live.to_json() for live in dict.fromkeys((*record.partial, part))]
     return _advance(session, record, State.ARCHIVED, partial=partial)
-
-
-def reencrypted(session: Session, record: Record) -> Record:
-    """Write the location, size, digests and recipients that this record has: its tarball was reencrypted."""
-    return _advance(session, record, record.state, **ledger.stored_object(record))
 
 
 def delete(session: Session, record: Record) -> None:

@@ -10,8 +10,9 @@ from archiver.format.manifest import Member
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.records import ledger
-from archiver.records.ledger import members_of
+from archiver.records.ledger import NOW, Placed, members_of
 from archiver.records.state import Kind, State
+from errors import RefusedError
 from inventory.keys import Key
 
 
@@ -43,6 +44,11 @@ class ArchiveRecord:
     proved_at: datetime | None
 
     @property
+    def tenant_id(self) -> Key:
+        """The tenant that owns the rows; 0: a month has rows of many, a purge's users belong to none."""
+        return self.key if self.kind in (Kind.TENANT, Kind.MOVE) else 0
+
+    @property
     def needed(self) -> bool:
         """True unless no row is in its object alone, nor ever will be: a move that was completed."""
         return self.state is not State.MOVED
@@ -64,6 +70,19 @@ def of_kind(session: Session, kind: Kind, condition: str = "true", args: Sequenc
     rows = ledger.read(session, kind, _COLUMNS, condition, args)
     lists = [{**row, "recipients": tuple(row["recipients"]), "members": members_of(row["members"])} for row in rows]
     return [ArchiveRecord(**{**row, "kind": kind}) for row in lists]
+
+
+def reverified(session: Session, record: ArchiveRecord) -> None:
+    """Write the time of a new verification; raise RefusedError if the record was deleted meanwhile."""
+    if not ledger.update(session, record.kind, ledger.ids([record.id], proved_at=NOW)):
+        raise RefusedError(
+            f"The record of {record.location} no longer exists: the archive was restored or dropped meanwhile."
+        )
+
+
+def rewritten(session: Session, kind: Kind, record: Placed) -> None:
+    """Write the location, size, digests and recipients that this record has: its object was written anew."""
+    ledger.update(session, kind, [{"id": record.id, **ledger.stored_object(record)}])
 
 
 _COLUMNS = ledger.columns_of(ArchiveRecord)

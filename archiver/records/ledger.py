@@ -25,6 +25,10 @@ class Placed(Protocol):
     """A record of an object in the store."""
 
     @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
     def location(self) -> str:
         """Where it lies."""
 

@@ -80,16 +80,6 @@ def archived(session: Session, month: Month) -> None:
         forget_empty(session, month)
 
 
-def reverified(session: Session, month: Month) -> None:
-    """Write the time of a new verification."""
-    ledger.update(session, Kind.MONTH, ledger.ids([month.id], proved_at=NOW))
-
-
-def rewritten(session: Session, month: Month) -> Month:
-    """Write the location, size, digests and recipients that this record has: its object was written anew."""
-    return advance(session, month, month.state, **ledger.stored_object(month))
-
-
 def forget_empty(session: Session, month: Month) -> None:
     """Delete the record of an archive if no slice of it is left."""
     empty = "NOT EXISTS (SELECT 1 FROM archiver.members m WHERE (m.kind, m.archive_id) = (a.kind, a.id))"

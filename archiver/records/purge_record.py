@@ -92,16 +92,6 @@ def restored(session: Session, purge: Purge) -> Purge:
     return _advance(session, purge, State.RESTORED, restored_at=NOW, restored_by=f"{operator()}@{host()}")
 
 
-def reverified(session: Session, purge: Purge) -> None:
-    """Write the time of a new verification."""
-    ledger.update(session, Kind.PURGE, ledger.ids([purge.id], proved_at=NOW))
-
-
-def reencrypted(session: Session, purge: Purge) -> Purge:
-    """Write the location, size, digests and recipients that this record has: its tarball was reencrypted."""
-    return _advance(session, purge, purge.state, **ledger.stored_object(purge))
-
-
 def every(session: Session) -> tuple[Purge, ...]:
     """Return all purges, the oldest first; empty if nothing was ever archived."""
     return _read(session, "true", ()) if ready(session) else ()

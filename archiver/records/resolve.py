@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from itertools import chain
 
 from archiver.catalog.model import MASTER
 from archiver.catalog.naming import singular
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Tenant, TenantFilter
-from archiver.records import archive_record, id_index, month_record, move_record, purge_record
+from archiver.records import archive_record, id_index, move_record
 from archiver.records.archive_record import Record
-from archiver.records.month_record import Month
-from archiver.records.purge_record import Purge
 from archiver.records.state import State
 from archiver.records.unmatched import unmatched
 from errors import Problems, UsageError
 from formatting import plural
 from inventory.keys import Key, typed
-
-Archived = Record | Month | Purge  # the record of an archive that may be opened again
 
 RESTORABLE = (State.ARCHIVED, State.RESTORING)  # states that can be restored
 AT_REST = (
@@ -105,26 +100,6 @@ def night_to_restore(databases: Databases, year: int, night: date) -> tuple[Reco
     return records
 
 
-def all_to_reencrypt(databases: Databases, year: int | None) -> tuple[Archived, ...]:
-    """Return every record whose archive may be opened again, of one year or of all: tenants', months' and purges'."""
-    of_tenants = [
-        record
-        for record in archive_record.read_if_any(databases.master, year)
-        if record.state in (*RESTORABLE, State.DELETING)
-    ]
-    return (*of_tenants, *_months_and_purges(databases, year))
-
-
-def _months_and_purges(databases: Databases, year: int | None) -> Iterator[Month | Purge]:
-    """Yield the archives of months and purges, of one year or of all, with rows that are only there."""
-    of_months = (
-        month for month in month_record.every(databases.master) if month.state in (State.DELETING, State.ARCHIVED)
-    )
-    of_purges = (purge for purge in purge_record.every(databases.master) if purge.state is State.ARCHIVED)
-    records: Iterator[Month | Purge] = chain(of_months, of_purges)
-    return (record for record in records if year in (None, record.year))
-
-
 def one_to_show(databases: Databases, tenant_id: Key, year: int | None) -> Record:
     """Return the tenant's record, in any state; of several years the latest."""
     records = archive_record.read_if_any(databases.master, year, tenant_id=tenant_id)
@@ -134,12 +109,6 @@ def one_to_show(databases: Databases, tenant_id: Key, year: int | None) -> Recor
             hint="inv archive.list shows what is.",
         )
     return records[0]
-
-
-def all_to_reverify(databases: Databases, year: int | None) -> tuple[Archived, ...]:
-    """Return every archive, of one year or of all: tenants', months' and purges'."""
-    of_tenants = _only_restorable(archive_record.read_if_any(databases.master, year))
-    return (*of_tenants, *_months_and_purges(databases, year))
 
 
 def one_to_drop(databases: Databases, tenant_id: Key, year: int | None) -> Record:

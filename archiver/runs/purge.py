@@ -91,15 +91,20 @@ def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -
     with work_folder(archiver.work) as work:
         begun = purge_record.start(master, year, before, group.ids, archiver.keys.recipients)
         packed = pack(archiver, _extract(group, begun, work), work)
-        encrypted = bool(archiver.keys.recipients)
-        key = layout.purge_key(year, begun.id, new_extraction(), encrypted=encrypted)
-        digests = archiver.bucket.put(key, packed.path, packed.digests)
+        location = new_location(archiver, year, begun.id)
+        digests = archiver.bucket.put(archiver.bucket.key(location), packed.path, packed.digests)
         archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
-        stored = purge_record.stored(master, begun, archiver.bucket.location(key), packed.extract.manifest, digests)
+        stored = purge_record.stored(master, begun, location, packed.extract.manifest, digests)
         with opened(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys) as archive:
             verify(archive, stored.id, stored.year, archiver.scratch, group.model)
         done, watch = _delete(archiver, group, purge_record.verified(master, stored), work)
     return Purged(purge=done, late=watch.references())
+
+
+def new_location(archiver: Archiver, year: int, number: int) -> str:
+    """Return an unused location in the store for a purge."""
+    encrypted = bool(archiver.keys.recipients)
+    return archiver.bucket.location(layout.purge_key(year, number, new_extraction(), encrypted=encrypted))
 
 
 def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from archiver.format import layout
 from archiver.postgres.session import Session
-from archiver.records import month_record, slice_record
+from archiver.records import archives, slice_record
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
-from archiver.records.state import State
+from archiver.records.state import Kind, State
 from archiver.runs import month_object
 from archiver.runs.context import Archiver, new_extraction
 from archiver.runs.tarballs import unequal
@@ -81,12 +81,11 @@ def store(
     return Rewritten(month=moved, slices=slices, fetched=tuple(fetched))
 
 
-def point_to(master: Session, rewritten: Rewritten) -> Month:
-    """Point the record and each slice to the new object. Return the record. Call it in the log entry's transaction."""
-    written = month_record.rewritten(master, rewritten.month)
+def point_to(master: Session, rewritten: Rewritten) -> None:
+    """Point the record and each slice to the new object. Call it in the log entry's transaction."""
+    archives.rewritten(master, Kind.MONTH, rewritten.month)
     for each in rewritten.slices:
         slice_record.rewritten(master, each)
-    return written
 
 
 def _folder(work: Path, name: str) -> Path:

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
 
-from archiver.format import encryption, layout
+from archiver.format import encryption
 from archiver.format.encryption import Keys
-from archiver.records.archive_record import Record
-from archiver.records.month_record import Month
-from archiver.records.purge_record import Purge
-from archiver.records.resolve import Archived
+from archiver.records.archives import ArchiveRecord
 from archiver.runs.context import Archiver, fetch
 from archiver.store.bucket import Digests, file_digests
 from errors import DamagedError
-
-Tarball = TypeVar("Tarball", Record, Purge)
-
-
-def as_encrypted(record: Archived) -> str:
-    """Return a name that shows if an identity is required: in a month's object the slices are encrypted, not it."""
-    return (
-        f"{record.location}{layout.ENCRYPTED}" if isinstance(record, Month) and record.recipients else record.location
-    )
 
 
 def plain(path: Path, keys: Keys, target: Path) -> Digests:
@@ -36,7 +23,7 @@ def plain(path: Path, keys: Keys, target: Path) -> Digests:
     return file_digests(target)
 
 
-def reencrypted(archiver: Archiver, record: Tarball, location: str, opened: Path) -> Tarball:
+def reencrypted(archiver: Archiver, record: ArchiveRecord, location: str, opened: Path) -> ArchiveRecord:
     """Fetch, decrypt to `opened`, encrypt, store, fetch back and verify; return the new record, not yet written."""
     work = opened.parent
     content = plain(fetch(archiver.bucket, record, work / "earlier"), archiver.keys, opened)

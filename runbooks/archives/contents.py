@@ -7,15 +7,16 @@ from contextlib import contextmanager
 
 from archiver.format import encryption
 from archiver.format.bundle import Archive
+from archiver.kinds import registry
 from archiver.records import audit_log, resolve, slice_record
 from archiver.records.archive_record import Record
 from archiver.records.cutoff import MonthName
 from archiver.records.log_heads import head_stored
-from archiver.records.resolve import Archived
 from archiver.runs import inspect
 from archiver.runs.context import Archiver
 from archiver.runs.drop import drop, refuse_unless_named
 from archiver.runs.drop_months import dropped_months
+from archiver.runs.kind import ArchiveOfKind
 from archiver.runs.reverify import longest_unverified, reverify
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of, scratch, spool_folder
@@ -105,14 +106,11 @@ def verify(environment: Environment, school: str | None, sample: int | None, yea
     """Re-verify an archive by test-restoring it: fetch, restore into the scratch database, compare, record the date."""
     with open_archiver(environment, f"archive.verify {school or '--all'}", identity=identity) as archiver:
         if school is None:
-            everything = resolve.all_to_reverify(archiver.databases, year)
+            everything = registry.openable(archiver.databases.master, year)
             _reverify(archiver, longest_unverified(everything, sample), alone=False)
         else:
-            _reverify(
-                archiver,
-                [resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)],
-                alone=True,
-            )
+            record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
+            _reverify(archiver, [registry.archive_of(archiver.databases.master, record.id)], alone=True)
 
 
 def _ask_for_tarball(
@@ -187,7 +185,7 @@ def _asked(noun: str, record: Record) -> str:
     return console.typed(f"  Type the tarball's name ({record.tarball}) to drop it: ")
 
 
-def _reverify(archiver: Archiver, archives: Sequence[Archived], *, alone: bool) -> None:
+def _reverify(archiver: Archiver, archives: Sequence[ArchiveOfKind], *, alone: bool) -> None:
     words = reverify_words(archiver.model.tenant.noun)
     results = Results(words, len(archives), items=archives, alone=alone)
     results.settle(reverify(archiver, archives, results.show))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archiver.kinds import registry
 from archiver.records import resolve
 from archiver.records.placement_history import shard_of
-from archiver.records.resolve import Archived
 from archiver.runs.context import Archiver
+from archiver.runs.kind import ArchiveOfKind
 from archiver.runs.reencrypt import reencrypt as reencrypt_all
 from archiver.runs.setup import archiver as open_archiver
 from inventory.model import Environment, Role
@@ -35,19 +36,19 @@ def reencrypt(environment: Environment, school: str | None, year: int | None, id
 
 def _reencrypt_all(archiver: Archiver, year: int | None) -> None:
     with archiver.databases.exclusive_lock():
-        _reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, year))
+        _reencrypt(archiver, registry.openable(archiver.databases.master, year))
 
 
 def _reencrypt_one(archiver: Archiver, school: str, year: int | None) -> None:
     record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
     with archiver.databases.tenant_lock(record.tenant_id, shard_of(archiver.databases, record)):
-        _reencrypt(archiver, [record])
+        _reencrypt(archiver, [registry.archive_of(archiver.databases.master, record.id)])
 
 
-def _reencrypt(archiver: Archiver, records: Sequence[Archived]) -> None:
+def _reencrypt(archiver: Archiver, of_kinds: Sequence[ArchiveOfKind]) -> None:
     words = archives.reencrypt_words(archiver.model.tenant.noun)
-    results = Results(words, len(records), items=records, alone=len(records) == 1)
-    results.settle(reencrypt_all(archiver, records, results.show))
+    results = Results(words, len(of_kinds), items=of_kinds, alone=len(of_kinds) == 1)
+    results.settle(reencrypt_all(archiver, of_kinds, results.show))
 
 
 tasks = (reencrypt,)

@@ -16,6 +16,7 @@ import pytest
 
 from archiver.checks.unreferenced import unreferenced_objects
 from archiver.format.encryption import Keys
+from archiver.kinds import registry
 from archiver.postgres.session import connect
 from archiver.records import archive_record, audit_log, id_index, resolve
 from archiver.records.archive_record import Record
@@ -76,7 +77,8 @@ def scratch_tables(world: World) -> list[str]:
 
 
 def proved(archiver: Archiver, *wanted: Record) -> list[reverify.Reverified]:
-    return reverify.reverify(archiver, wanted, lambda _: None)
+    archives = [registry.archive_of(archiver.databases.master, record.id) for record in wanted]
+    return reverify.reverify(archiver, archives, lambda _: None)
 
 
 def test_cat_writes_the_rows_as_they_were_live(world: World, tmp_path: Path) -> None:
@@ -154,8 +156,8 @@ def test_a_verification_gives_the_record_its_date_and_the_log_an_entry(world: Wo
         [*_, entry] = audit_log.entries(archiver.databases.master)
         assert (entry.act, entry.tenant_id, entry.year) == ("verify", 13, YEAR)
         assert entry.details == {"rows": first.rows, "size": first.size, "sha256": first.sha256}
-        longest = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)
-        assert [isinstance(record, Record) and record.tenant_id for record in longest] == [17]
+        longest = reverify.longest_unverified(registry.openable(archiver.databases.master, None), 1)
+        assert [each.record.key for each in longest] == [17]
 
         world.restore(13)
         [gone] = proved(archiver, again)

@@ -19,7 +19,8 @@ from archiver.catalog.model import Part
 from archiver.checks.unreferenced import unreferenced_objects
 from archiver.format import encryption
 from archiver.format.encryption import Keys
-from archiver.records import archive_record, resolve
+from archiver.kinds import registry
+from archiver.records import archive_record
 from archiver.records.archive_record import Record
 from archiver.records.state import State
 from archiver.runs import inspect, purge, reencrypt, reverify
@@ -280,10 +281,10 @@ def test_a_reencryption_encrypts_a_plain_archive_and_does_nothing_twice(world: W
     [moved], [again] = encrypted.reencrypt(SCHOOL), encrypted.reencrypt(SCHOOL)
 
     assert recorded(world).location.endswith(".tar.gz.age")
-    assert (moved.result().superseded, again.result().superseded, again.result().record) == (
+    assert (moved.result().superseded, again.result().superseded, again.result().archive.record.location) == (
         plain.location,
         "",
-        recorded(world),
+        recorded(world).location,
     )
     assert f"the earlier object stays in the store: {plain.location}" in WORDS.line(moved)
     assert WORDS.line(again) == "school 13 of 2013: encrypted to these recipients already"
@@ -299,14 +300,14 @@ def test_past_months_and_purges_are_reencrypted_with_all_schools(world: World, t
     purged(first)
     first.archive(SCHOOL)
     with encrypting(world, other).archiver() as archiver, pytest.raises(UsageError, match="no identity was given"):
-        reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None)[1:], raise_failure)
+        reencrypt.reencrypt(archiver, registry.openable(archiver.databases.master, None)[1:], raise_failure)
 
     now = encrypting(world, other)
     with holding(now, team).archiver() as archiver:
-        found = resolve.all_to_reencrypt(archiver.databases, None)
+        found = registry.openable(archiver.databases.master, None)
         outcomes = reencrypt.reencrypt(archiver, found, raise_failure)
         assert all(outcome.result().superseded for outcome in outcomes)
-        again = reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
+        again = reencrypt.reencrypt(archiver, registry.openable(archiver.databases.master, None), raise_failure)
         left = {orphan.location for orphan in unreferenced_objects(archiver.bucket, archiver.databases)}
 
     assert left == {
@@ -318,13 +319,13 @@ def test_past_months_and_purges_are_reencrypted_with_all_schools(world: World, t
     assert WORDS.summary(again) == f"0 of {len(found)} archives re-encrypted, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
-        wanted = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, 2013), None)
+        wanted = reverify.longest_unverified(registry.openable(archiver.databases.master, 2013), None)
         proved = reverify.reverify(archiver, wanted, lambda _: None)
         assert [one.error for one in proved] == [None] * len(outcomes)
         assert "purge 1 of 2013: verified" in archives.reverify_words("school").line(proved[-2])
         assert (
-            reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)[0].location
-            == wanted[0].location
+            reverify.longest_unverified(registry.openable(archiver.databases.master, None), 1)[0].record.location
+            == wanted[0].record.location
         )
         purge.restore(archiver, 1)
     holding(now, other).restore(SCHOOL)
@@ -346,9 +347,9 @@ def test_an_archive_that_cannot_be_reencrypted_is_reported_and_stays(
     encrypted = encrypting(world, team)
     cut_off(encrypted, monkeypatch)
     with holding(encrypting(world, other), team).archiver() as archiver:
-        found = resolve.all_to_reencrypt(archiver.databases, None)
+        found = registry.openable(archiver.databases.master, None)
         [outcome] = reencrypt.reencrypt(archiver, found, lambda _: None)
-    assert "School 13 is deleting for 2013, by a run that was interrupted." in str(outcome.error)
+    assert "school 13 of 2013 refused: it is deleting, by a run that was interrupted." in str(outcome.error)
 
     encrypted.archive(SCHOOL)
     record = recorded(world)
@@ -407,9 +408,11 @@ def test_an_encrypted_archive_is_inspected_and_verified_with_the_identity_alone(
     record, bucket = recorded(closed), Bucket(closed.environment.store)
 
     with closed.archiver() as archiver, pytest.raises(UsageError, match="is encrypted, and no identity was given"):
-        reverify.reverify(archiver, [record], lambda _: None)
+        reverify.reverify(archiver, registry.openable(archiver.databases.master, None), lambda _: None)
     with holding(closed, team).archiver() as archiver:
-        [proved] = reverify.reverify(archiver, [record], lambda _: None)
+        [proved] = reverify.reverify(
+            archiver, [registry.archive_of(archiver.databases.master, record.id)], lambda _: None
+        )
         with inspect.fetched(bucket, record, archiver.keys, tmp_path) as archive:
             out = io.BytesIO()
             inspect.cat(archive, inspect.table_in(archive.manifest, "schools"), out)

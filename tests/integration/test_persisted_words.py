@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 
 from archiver.catalog.model import Part
+from archiver.kinds import registry
 from archiver.postgres import own_schema
 from archiver.postgres.session import DatabaseError, connect
 from archiver.records import archive_record, resolve, slice_record
@@ -160,7 +161,9 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
         encrypted.reencrypt(13)
         encrypted.restore(13, only=a_classroom(world))
         with encrypted.archiver() as archiver:
-            reverify.reverify(archiver, [resolve.one_to_restore(archiver.databases, 13, None)], lambda outcome: None)
+            record = resolve.one_to_restore(archiver.databases, 13, None)
+            archive = registry.archive_of(archiver.databases.master, record.id)
+            reverify.reverify(archiver, [archive], lambda outcome: None)
         encrypted.restore(13)
         world.archive_together(17, 29)
         with world.archiver() as archiver:
@@ -172,7 +175,7 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
 def reencrypt_all(encrypted: World) -> None:
     """Encrypt what is archived."""
     with encrypted.archiver() as archiver:
-        reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
+        reencrypt.reencrypt(archiver, registry.openable(archiver.databases.master, None), raise_failure)
 
 
 def a_month(world: World) -> tuple[str, int]:

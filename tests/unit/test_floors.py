@@ -40,6 +40,7 @@ FLOORS = {
         {"checks", "delete"},
         {"runs"},
         {"estimate", "reshard"},
+        {"kinds"},
     ),
     "runbooks": (
         {"engine"},

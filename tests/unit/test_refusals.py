@@ -20,12 +20,11 @@ from archiver.postgres.fence import fenced
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import DatabaseError, Session
 from archiver.postgres.triggers import refuse_replica
-from archiver.records import archive_record, audit_log
+from archiver.records import archives, audit_log
 from archiver.records.move_record import Route
-from archiver.records.state import State
+from archiver.records.state import Kind
 from archiver.runs import archive, month_object
 from archiver.runs.context import fetch
-from archiver.runs.reencrypt_month import reencrypt_month
 from archiver.store.bucket import Bucket, Digests
 from archiver.store.multipart import put_in_parts
 from archiver.store.schemas import StoredSchemas
@@ -159,16 +158,10 @@ def test_an_archive_is_not_read_without_a_trace(code: str, refused: bool) -> Non
 
 
 def test_a_record_that_is_gone_is_not_proved() -> None:
-    record: Any = SimpleNamespace(id=7, tarball="13.tar.gz")
-    archive_record.reverified(session({"writing the records of archives": [(1,)]}), record)
-    with refuses(r"The record of 13\.tar\.gz no longer exists"):
-        archive_record.reverified(session(), record)
-
-
-def test_a_month_that_was_interrupted_is_not_encrypted_again() -> None:
-    month: Any = SimpleNamespace(state=State.DELETING, location="s3://a/2014-05")
-    with refuses("The archive s3://a/2014-05 is deleting, by a run that was interrupted"):
-        reencrypt_month(cast(Any, None), month, cast(Any, None))
+    record: Any = SimpleNamespace(kind=Kind.TENANT, id=7, location="s3://a/13.tar.gz")
+    archives.reverified(session({"writing the records of archives": [(1,)]}), record)
+    with refuses(r"The record of s3://a/13\.tar\.gz no longer exists"):
+        archives.reverified(session(), record)
 
 
 @pytest.mark.parametrize(("role", "sentence"), [("origin", ""), ("replica", "session_replication_role is 'replica'")])

@@ -19,7 +19,7 @@ from archiver.records.night_tenants import NightTenants
 from archiver.records.placement_history import PlacementHistory
 from archiver.records.resumable import interrupted_deletion
 from archiver.records.state import State
-from archiver.runs import board, drop, purge, reencrypt, restore, returning
+from archiver.runs import board, drop, purge, restore, returning
 from errors import Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
 from tests.answering import asked, session, unaccounted
@@ -104,10 +104,6 @@ def test_a_tenant_is_restored_only_while_it_is_archived(
     gone = pytest.raises(RefusedError, match=r"School 13 is not archived for 2013 any more\.")
     with nullcontext() if still else gone:
         assert restore._still_archived(archiver(), record()) in found
-    finish = "not archived for 2013 any more" if state is None else f"is {state.value} for 2013, by a run that was"
-    once = state is State.ARCHIVED
-    with nullcontext() if once else pytest.raises(RefusedError, match=finish):
-        assert reencrypt._still_archived(archiver(), record()) in found
 
 
 def test_the_months_come_with_the_archive_of_their_parents(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,6 @@ from archiver.load.fit import SHOWN
 from archiver.load.load import Loaded
 from archiver.mapping.schema_mapping import WHOLE
 from archiver.records.archive_record import Record
-from archiver.records.month_record import Month
-from archiver.records.purge_record import Purge
 from formatting import many, size
 from inventory.keys import Key, Parts
 from runbooks.cli.outcomes import Words
@@ -23,14 +21,14 @@ if TYPE_CHECKING:  # a task that only lists imports nothing that archives or res
     from archiver.checks.stored_schemas import Checked
     from archiver.completeness.completeness import Scan
     from archiver.delete.one import Deletion  # noqa: F401 - named by a base class below
-    from archiver.records.resolve import Archived
     from archiver.records.slice_record import Slice
     from archiver.runs.context import ArchiveOutcome
     from archiver.runs.drop_months import DroppedMonths
+    from archiver.runs.kind import ArchiveOfKind
     from archiver.runs.reencrypt import Reencrypted, Reencryption  # noqa: F401 - as above
     from archiver.runs.restore import Restored
 
-AnyArchive = TypeVar("AnyArchive", bound="Archived")
+AnyArchive = TypeVar("AnyArchive", bound="Record | ArchiveOfKind")
 Detail = TypeVar("Detail")
 NOTHING_ARCHIVED = "nothing is archived"
 
@@ -43,7 +41,7 @@ class OfArchives(Words[AnyArchive, Detail]):
 
     def label(self, item: AnyArchive) -> str:
         """Return the name of an archive."""
-        return whose(self.tenant, item)
+        return item.label(self.tenant)
 
     def weight(self, item: AnyArchive) -> int:
         """Return the bytes of an archive."""
@@ -107,7 +105,7 @@ def restored_besides(tables: Mapping[str, Loaded]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReencryptWords(OfArchives["Archived", "Reencryption"]):
+class ReencryptWords(OfArchives["ArchiveOfKind", "Reencryption"]):
     """The words for archives that are re-encrypted."""
 
     def done(self, outcome: Reencrypted) -> str:
@@ -139,20 +137,9 @@ def reencrypt_words(noun: str) -> ReencryptWords:
     return ReencryptWords(noun="archive", tenant=noun, verb="re-encrypted", nothing=NOTHING_ARCHIVED)
 
 
-def reverify_words(noun: str) -> OfArchives[Archived, None]:
+def reverify_words(noun: str) -> OfArchives[ArchiveOfKind, None]:
     """Return the words for archives that are verified again."""
     return OfArchives(noun="archive", tenant=noun, verb="verified", nothing=NOTHING_ARCHIVED)
-
-
-def whose(noun: str, record: Archived) -> str:
-    """Return the name of an archive: school 13 of 2013."""
-    match record:
-        case Month():
-            return f"activity of {record.month}, {record.shard}"
-        case Purge():
-            return f"purge {record.id} of {record.year}"
-        case Record():
-            return f"{noun} {record.tenant_id} of {record.year}"
 
 
 def dropped_with(noun: str, record: Record, months: DroppedMonths) -> Iterator[str]:
@@ -171,7 +158,7 @@ def dropped_lines(noun: str, record: Record, months: Sequence[Slice]) -> Iterato
     """Yield the objects that lost rows with an archive, and the archive."""
     for each in months:
         yield f"{each.month.month}: {each.deleted_rows:,} rows of {noun} {each.tenant_id} are deleted from its archive."
-    yield f"{whose(noun, record)}: {record.location} and its record are deleted; inv archive.log has them."
+    yield f"{record.label(noun)}: {record.location} and its record are deleted; inv archive.log has them."
 
 
 def audit_text(noun: str, audit: Audit) -> str:

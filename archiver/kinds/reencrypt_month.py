@@ -22,18 +22,17 @@ class _ReencryptedSlice(SliceFile):
     content: Digests  # of the plain tarball
 
 
-def reencrypt_month(archiver: Archiver, month: Month, work: Path) -> Month:
+def reencrypt_month(archiver: Archiver, month: Month, work: Path) -> None:
     """Fetch, decrypt, encrypt, store, fetch back and verify; then point the record to the new object, with a log entry.
 
-    Raises RefusedError if the month's run was interrupted. The caller holds the lock.
+    The caller holds the lock.
     """
-    rewrite_month.refuse_unfinished(month)
     encrypted = [_encrypt(archiver, each) for each in rewrite_month.fetch_slices(archiver, month, work)]
     rewritten = rewrite_month.store(archiver, month, archiver.keys.recipients, encrypted, work)
     for each, path in zip(encrypted, rewritten.fetched, strict=True):
         if plain(path, archiver.keys, work / "plain") != each.content:
             raise unequal(rewritten.month.location, month.location)
-    return _move(archiver, month, rewritten)
+    _move(archiver, month, rewritten)
 
 
 def _encrypt(archiver: Archiver, fetched: SliceFile) -> _ReencryptedSlice:
@@ -43,11 +42,10 @@ def _encrypt(archiver: Archiver, fetched: SliceFile) -> _ReencryptedSlice:
     return _ReencryptedSlice(slice=fetched.slice, content=content, path=path, digests=file_digests(path))
 
 
-def _move(archiver: Archiver, month: Month, rewritten: Rewritten) -> Month:
+def _move(archiver: Archiver, month: Month, rewritten: Rewritten) -> None:
     """Point the record and every slice to the new object, together with log entries."""
     master, moved, slices = archiver.databases.master, rewritten.month, rewritten.slices
     with master.transaction(doing=f"moving the record of {month.month} of {month.shard}"):
-        written = rewrite_month.point_to(master, rewritten)
+        rewrite_month.point_to(master, rewritten)
         details = {"month": month.month, "from": month.location, "to": moved.location, "recipients": moved.recipients}
         audit_log.log_all(master, "rewrap activity", slices, [{**details, "sha256": each.sha256} for each in slices])
-    return written
