@@ -20,6 +20,7 @@ from archiver.kinds import registry
 from archiver.load import proof
 from archiver.postgres.tenants import Include, OwnDepths, TenantFilter
 from archiver.records import resolve
+from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.move_record import Route
 from archiver.records.placement_history import shard_of
@@ -30,7 +31,7 @@ from archiver.runs import restore_plan, setup
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import ArchiveOutcome, Archiver
-from archiver.runs.drop import Dropped, drop
+from archiver.runs.drop import Dropped
 from archiver.runs.each import Outcome
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.one_by_one import deletes_in_bulk
@@ -170,7 +171,8 @@ class World:
     def drop(self, tenant_id: Key, year: int = YEAR, without: Collection[str] = ()) -> Dropped:
         """Drop a school's archive, as `inv archive.drop-archive` does."""
         with self.archiver() as archiver, archiver.databases.exclusive_lock():
-            return drop(archiver, resolve.one_to_drop(archiver.databases, tenant_id, year), without)
+            record = resolve.one_to_drop(archiver.databases, tenant_id, year)
+            return drop(archiver, record, without)
 
     def move_all(self, verb: str, source: str, target: str, *, only: Collection[Key] = ()) -> list[Carried]:
         """Merge a shard into another one, or split it off again, as `inv shards.…` does; raise what failed."""
@@ -219,6 +221,12 @@ def overlook_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completeness, "prove_complete", lambda databases: None)
     monkeypatch.setattr(recheck, "problems_of", lambda *judged: ())
     monkeypatch.setattr(proof, "unknown", lambda *judged: [])
+
+
+def drop(archiver: Archiver, record: Record, without: Collection[str] = ()) -> Dropped:
+    """Drop a school's archive."""
+    archive = registry.archive_of(archiver.databases.master, record.id)
+    return archive.kind.drop(archiver, archive.record, without)
 
 
 def raise_failure(outcome: Outcome[Any, Any]) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import NoReturn
 
 from archiver.checks.purge_tables import model_of
 from archiver.kinds.tarball import prove_tarball, reencrypt_tarball
+from archiver.postgres.session import Session
 from archiver.records.archives import ArchiveRecord
 from archiver.records.state import Kind, State
 from archiver.runs.context import Archiver
 from archiver.runs.purge import new_location
+from errors import RefusedError
 
 
 class LegacyUsersKind:
     """Users of master who belong to no tenant. The record of a purge is never deleted."""
 
     kind = Kind.PURGE
+    one_tarball = True
     openable = (State.ARCHIVED,)
 
     def label(self, noun: str, record: ArchiveRecord) -> str:
@@ -33,3 +38,14 @@ class LegacyUsersKind:
     def reencrypt(self, archiver: Archiver, record: ArchiveRecord, work: Path) -> ArchiveRecord:
         """Re-encrypt it. Return its record."""
         return reencrypt_tarball(archiver, record, new_location(archiver, record.year, record.id), work)
+
+    def goes_with(self, master: Session, noun: str, record: ArchiveRecord, without: Collection[str]) -> NoReturn:
+        """Raise RefusedError: it is not dropped."""
+        raise RefusedError(
+            f"Dropping {self.label(noun, record)} refused: its record is never deleted: it says which users went.",
+            hint=f"inv users.restore-legacy {record.key} brings them back.",
+        )
+
+    def drop(self, archiver: Archiver, record: ArchiveRecord, without: Collection[str]) -> NoReturn:
+        """Raise RefusedError: it is not dropped."""
+        self.goes_with(archiver.databases.master, archiver.model.tenant.noun, record, without)

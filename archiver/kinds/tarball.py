@@ -1,4 +1,4 @@
-"""What kinds share whose object is one tarball: it is verified again, and re-encrypted."""
+"""Verify archives again, and re-encrypt them, whose object is one tarball: the kinds share it."""
 
 from __future__ import annotations
 

@@ -49,20 +49,25 @@ class ArchiveRecord:
         return self.key if self.kind in (Kind.TENANT, Kind.MOVE) else 0
 
     @property
+    def rows(self) -> int:
+        """The rows in its members; of a month 0: its slices have them."""
+        return sum(member.rows for member in self.members.values())
+
+    @property
     def needed(self) -> bool:
         """True unless no row is in its object alone, nor ever will be: a move that was completed."""
         return self.state is not State.MOVED
 
 
-def every(session: Session) -> tuple[ArchiveRecord, ...]:
-    """Return all archives of every kind, by kind and id; empty if nothing was ever archived.
+def every(session: Session, condition: str = "true", args: Sequence[object] = ()) -> tuple[ArchiveRecord, ...]:
+    """Return the archives of every kind that meet a condition, by kind and id; empty if nothing was ever archived.
 
     Raise RefusedError for a kind, state or key that this version does not know.
     """
     if not ready(session):
         return ()
     ledger.refuse_unknown_kinds(session)
-    return tuple(archive for kind in Kind for archive in of_kind(session, kind))
+    return tuple(archive for kind in Kind for archive in of_kind(session, kind, condition, args))
 
 
 def of_kind(session: Session, kind: Kind, condition: str = "true", args: Sequence[object] = ()) -> list[ArchiveRecord]:

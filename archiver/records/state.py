@@ -32,6 +32,7 @@ class State(Enum):
 
 
 UNDONE = (State.EXTRACTING, State.STORED, State.VERIFIED, State.DELETING)  # a later run may replace or end it
+LIVE_AGAIN = (State.RESTORED, State.MOVED)  # the record stays when the rows are live
 
 # By kind, what may follow a state; None: no record. A state may also be written again. docs/architecture.md draws them.
 TRANSITIONS: Mapping[Kind, Mapping[State | None, frozenset[State | None]]] = {

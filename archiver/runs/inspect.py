@@ -18,22 +18,32 @@ from archiver.format.spool_folder import work_folder
 from archiver.load.sent import send
 from archiver.postgres.schema import NAMESPACE, Schema, column_list, ddl, identifier
 from archiver.postgres.session import SQL, DatabaseError, Identifier, Session, Sink
-from archiver.records.archive_record import Record
+from archiver.records.archives import ArchiveRecord
 from archiver.runs.context import fetch
+from archiver.runs.kind import ArchiveOfKind
 from archiver.store.bucket import Bucket
 from archiver.verify.verify import belongs_to
 from errors import UsageError
 
 
+def refuse_several(archive: ArchiveOfKind) -> None:
+    """Raise UsageError if an object holds several archives: none of its tables can be named."""
+    if not archive.kind.one_tarball:
+        raise UsageError(
+            f"{archive.record.location} holds several archives, and no table itself.",
+            hint="Fetch it; its README explains how to open one of them.",
+        )
+
+
 @contextmanager
-def fetched(bucket: Bucket, record: Record, keys: Keys, home: Path) -> Iterator[Archive]:
+def fetched(bucket: Bucket, record: ArchiveRecord, keys: Keys, home: Path) -> Iterator[Archive]:
     """Fetch and open a record's archive, checked against the record and its own manifest; it lies in `home` meanwhile.
 
     Raises DamagedError if it is not what was stored, or another tenant's; UsageError if no key opens it.
     """
     refuse_if_closed([record.location], keys)
     with work_folder(home) as work, opened(fetch(bucket, record, work), keys) as archive:
-        belongs_to(archive, record.tenant_id, record.year)
+        belongs_to(archive, record.key, record.year)
         yield archive
 
 

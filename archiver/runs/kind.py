@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from archiver.format import encryption, layout
+from archiver.postgres.session import Session
 from archiver.records import archives
 from archiver.records.archives import ArchiveRecord
-from archiver.records.state import Kind, State
+from archiver.records.state import LIVE_AGAIN, Kind, State
 from archiver.runs.context import Archiver
+from archiver.runs.drop import Dropped, DroppedMonths
 from errors import RefusedError
 
 
@@ -21,6 +23,10 @@ class ArchiveKind(Protocol):
     @property
     def kind(self) -> Kind:
         """The word of the ledger, and the life cycle."""
+
+    @property
+    def one_tarball(self) -> bool:
+        """True if its object is one archive, which can be opened by itself."""
 
     @property
     def openable(self) -> Collection[State]:
@@ -37,6 +43,19 @@ class ArchiveKind(Protocol):
 
     def reencrypt(self, archiver: Archiver, record: ArchiveRecord, work: Path) -> ArchiveRecord:
         """Store it anew, encrypted to the current recipients, verify that, and point the record there. Return it."""
+
+    def goes_with(self, master: Session, noun: str, record: ArchiveRecord, without: Collection[str]) -> DroppedMonths:
+        """Return what is dropped with it; `without` names months that stay. Raise RefusedError if it can't be dropped.
+
+        Raises Problems if `without` names others.
+        """
+
+    def drop(self, archiver: Archiver, record: ArchiveRecord, without: Collection[str]) -> Dropped:
+        """Delete its object with all versions, then the record, with log entries, and what goes with it.
+
+        The caller holds the exclusive lock, and the operator has typed the name of its file. If interrupted, the same
+        call finishes it. Raises what `goes_with` does.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +88,8 @@ def still_archived(archiver: Archiver, archive: ArchiveOfKind) -> ArchiveOfKind:
     for now in archives.of_kind(archiver.databases.master, kind.kind, "id = %s", (archive.record.id,)):
         if now.state is State.ARCHIVED:
             return ArchiveOfKind(kind=kind, record=now)
+        if now.state in LIVE_AGAIN:
+            raise RefusedError(f"Re-encrypting {label} refused: it is {now.state.value}, and its rows are live.")
         raise RefusedError(
             f"Re-encrypting {label} refused: it is {now.state.value}, by a run that was interrupted.",
             hint=f"Finish that first: {kind.ends_with(now)}",

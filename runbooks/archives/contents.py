@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from archiver.format import encryption
+from archiver.format import encryption, layout
 from archiver.format.bundle import Archive
 from archiver.kinds import registry
-from archiver.records import audit_log, resolve, slice_record
-from archiver.records.archive_record import Record
+from archiver.records import audit_log, resolve
 from archiver.records.cutoff import MonthName
 from archiver.records.log_heads import head_stored
 from archiver.runs import inspect
 from archiver.runs.context import Archiver
-from archiver.runs.drop import drop, refuse_unless_named
-from archiver.runs.drop_months import dropped_months
+from archiver.runs.drop import DroppedMonths, refuse_unless_named
 from archiver.runs.kind import ArchiveOfKind
 from archiver.runs.reverify import longest_unverified, reverify
 from archiver.runs.setup import archiver as open_archiver
@@ -27,10 +25,10 @@ from inventory.model import Environment, Role
 from runbooks.cli.call import Call
 from runbooks.cli.options import (
     ACTS,
+    ARCHIVE,
+    ARCHIVE_OR_ALL,
     IDENTITY,
     READS,
-    SCHOOL,
-    SCHOOL_OR_ALL,
     WITHOUT_MONTH,
     YEAR,
     YEAR_OF_SEVERAL,
@@ -61,7 +59,7 @@ LEFT = WITHOUT_MONTH.but(help="months that keep the school's rows, because their
 
 @task(
     "archive.cat",
-    *(SCHOOL, TABLE, YEAR_OF_SEVERAL, DATABASE, OPENS),
+    *(ARCHIVE, TABLE, YEAR_OF_SEVERAL, DATABASE, OPENS),
     *(Option(name="header", help="write the names of the columns first", default=False), *READS),
     example="13 students",
 )
@@ -76,7 +74,7 @@ def cat(
 
 @task(
     "archive.query",
-    *(SCHOOL, QUERY, YEAR_OF_SEVERAL, OPENS, *READS),
+    *(ARCHIVE, QUERY, YEAR_OF_SEVERAL, OPENS, *READS),
     DATABASE.but(help="load only the tables of master, or only those of the shard"),
     example='13 "SELECT …"',
 )
@@ -97,7 +95,7 @@ def _refuse_sample_of_one(sample: int | None, all_: bool) -> None:
 
 @task(
     "archive.verify",
-    *(SCHOOL_OR_ALL, ALL, SAMPLE, YEAR.but(help="the school year of the archive, such as 2013"), IDENTITY, *ACTS),
+    *(ARCHIVE_OR_ALL, ALL, SAMPLE, YEAR.but(help="the school year of the archive, such as 2013"), IDENTITY, *ACTS),
     example="13",
     runs_on=Role.DEBUG,
     before=_refuse_sample_of_one,
@@ -109,8 +107,8 @@ def verify(environment: Environment, school: str | None, sample: int | None, yea
             everything = registry.openable(archiver.databases.master, year)
             _reverify(archiver, longest_unverified(everything, sample), alone=False)
         else:
-            record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
-            _reverify(archiver, [registry.archive_of(archiver.databases.master, record.id)], alone=True)
+            archive = registry.chosen(archiver.databases, school, year, resolve.one_to_restore)
+            _reverify(archiver, [archive], alone=True)
 
 
 def _ask_for_tarball(
@@ -121,19 +119,19 @@ def _ask_for_tarball(
     Without a terminal the name is an option, and what goes is shown all the same.
     """
     with databases_of(call.environment, f"archive.drop-archive {school}") as databases:
-        record = resolve.one_to_drop(databases, databases.key_typed(school), year)
+        archive = registry.chosen(databases, school, year, resolve.one_to_drop)
         noun = databases.model.tenant.noun
-        months = dropped_months(databases.master, noun, record, [*map(str, without_month or ())])
-    for line in archives.dropped_with(noun, record, months):
+        months = archive.kind.goes_with(databases.master, noun, archive.record, [*map(str, without_month or ())])
+    for line in archives.dropped_with(noun, archive, months):
         say(line)
-    typed = tarball or _asked(noun, record)
-    refuse_unless_named(record, typed)
-    return {"year": str(record.year), "tarball": typed}
+    typed = tarball or _asked(noun, archive, months)
+    refuse_unless_named(archive.record, typed)
+    return {"year": str(archive.record.year), "tarball": typed}
 
 
 @task(
     "archive.drop-archive",
-    *(SCHOOL, YEAR_OF_SEVERAL, LEFT, TARBALL, *ACTS),
+    *(ARCHIVE, YEAR_OF_SEVERAL, LEFT, TARBALL, *ACTS),
     example="13",
     runs_on=Role.DEBUG,
     before=_ask_for_tarball,
@@ -143,20 +141,20 @@ def drop_archive(
 ) -> None:
     """Delete an archive and its rows in that year's months for good, once its name is typed. The log keeps entries."""
     with open_archiver(environment, f"archive.drop-archive {school}") as archiver:
-        record = resolve.one_to_drop(archiver.databases, archiver.databases.key_typed(school), year)
-        refuse_unless_named(record, tarball)
+        archive = registry.chosen(archiver.databases, school, year, resolve.one_to_drop)
+        refuse_unless_named(archive.record, tarball)
         with archiver.databases.exclusive_lock():
-            dropped = drop(archiver, record, [*map(str, without_month or ())])
-            months = slice_record.of_tenant(archiver.databases.master, record.tenant_id)
-    for line in archives.dropped_lines(archiver.model.tenant.noun, record, dropped.months):
+            dropped = archive.kind.drop(archiver, archive.record, [*map(str, without_month or ())])
+    for line in archives.dropped_lines(archiver.model.tenant.noun, archive, dropped.months):
         say(line)
     if dropped.versions_stay:
         say(f"Versions of objects stay in the store, or may: {dropped.versions_stay}")
     if dropped.unreferenced:
         say("Other objects with rows of it stay in the store, which no record names; delete them there:")
         show(f"  {stored.location}" for stored in dropped.unreferenced)
-    if months:
-        say(f"Its rows in {many(len(months), 'archive')} of past months are retained: inv activity.list shows them.")
+    if dropped.months_left:
+        left = many(dropped.months_left, "archive")
+        say(f"Its rows in {left} of past months are retained: inv activity.list shows them.")
 
 
 @contextmanager
@@ -166,7 +164,9 @@ def _opened(
     """Yield a school's archive, once the log has an entry of this act; of the databases only master is used."""
     keys = encryption.keys(environment.store.recipients, identity)
     with databases_of(environment, f"archive.{act} {school}") as databases:
-        record = resolve.one_to_restore(databases, databases.key_typed(school), year)
+        chosen = registry.chosen(databases, school, year, resolve.one_to_restore)
+        inspect.refuse_several(chosen)
+        record = chosen.record
         details = {name: value for name, value in asked.items() if value}
         bucket = Bucket(environment.store)
         with head_stored(bucket, databases.master):
@@ -175,14 +175,16 @@ def _opened(
         yield archive
 
 
-def _asked(noun: str, record: Record) -> str:
+def _asked(noun: str, archive: ArchiveOfKind, months: DroppedMonths) -> str:
     """Return the tarball's name as the operator types it; empty if there is no terminal."""
     console = Console(clock=SystemClock())
     if not console.interactive:
         return ""
-    contents = f"{record.rows:,} rows of {noun} {record.tenant_id} of {record.year} ({record.state.value})"
-    console.warn(f"{record.tarball} holds {contents}: once it is dropped, they cannot be restored from it.")
-    return console.typed(f"  Type the tarball's name ({record.tarball}) to drop it: ")
+    record, name = archive.record, layout.file_name(archive.record.location)
+    rows = record.rows or sum(each.deleted_rows for each in months.slices)
+    contents = f"{rows:,} rows of {archive.label(noun)} ({record.state.value})"
+    console.warn(f"{name} holds {contents}: once it is dropped, they cannot be restored from it.")
+    return console.typed(f"  Type the tarball's name ({name}) to drop it: ")
 
 
 def _reverify(archiver: Archiver, archives: Sequence[ArchiveOfKind], *, alone: bool) -> None:

@@ -12,7 +12,7 @@ from archiver.runs.kind import ArchiveOfKind
 from archiver.runs.reencrypt import reencrypt as reencrypt_all
 from archiver.runs.setup import archiver as open_archiver
 from inventory.model import Environment, Role
-from runbooks.cli.options import ACTS, IDENTITY, SCHOOL_OR_ALL, YEAR, Option
+from runbooks.cli.options import ACTS, ARCHIVE_OR_ALL, IDENTITY, YEAR, Option
 from runbooks.cli.outcomes import Results
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
@@ -24,7 +24,7 @@ ALL = Option(
 )
 
 
-@task("archive.reencrypt", SCHOOL_OR_ALL, ALL, YEAR, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
+@task("archive.reencrypt", ARCHIVE_OR_ALL, ALL, YEAR, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
 def reencrypt(environment: Environment, school: str | None, year: int | None, identity: str) -> None:
     """Encrypt archives to the inventory's present recipients; objects that are already in the store stay there."""
     with open_archiver(environment, f"archive.reencrypt {school or '--all'}", identity=identity) as archiver:
@@ -40,6 +40,10 @@ def _reencrypt_all(archiver: Archiver, year: int | None) -> None:
 
 
 def _reencrypt_one(archiver: Archiver, school: str, year: int | None) -> None:
+    if school.startswith(registry.LOCATION):
+        with archiver.databases.exclusive_lock():
+            _reencrypt(archiver, [registry.chosen(archiver.databases, school, year, resolve.one_to_restore)])
+        return
     record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
     with archiver.databases.tenant_lock(record.tenant_id, shard_of(archiver.databases, record)):
         _reencrypt(archiver, [registry.archive_of(archiver.databases.master, record.id)])

@@ -20,13 +20,15 @@ from archiver.kinds import registry
 from archiver.postgres.session import connect
 from archiver.records import archive_record, audit_log, id_index, resolve
 from archiver.records.archive_record import Record
+from archiver.records.archives import ArchiveRecord
 from archiver.records.state import State
-from archiver.runs import drop, inspect, reverify, setup
+from archiver.runs import inspect, reverify, setup
 from archiver.runs.context import Archiver
+from archiver.runs.drop import refuse_unless_named
 from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
 from inventory.load import ROOT
-from tests.worlds import NIGHT, YEAR, World, school_ids, sql
+from tests.worlds import NIGHT, YEAR, World, drop, school_ids, sql
 
 OLD_TABLES = (ROOT / "tests/fixtures/archiver_schema_1.sql").read_text(encoding="utf-8")
 TARBALL = "2013_school_13.tar.gz"
@@ -35,6 +37,11 @@ TARBALL = "2013_school_13.tar.gz"
 def record_of(world: World, school: int = 13) -> Record:
     with world.archiver() as archiver:
         return resolve.one_to_restore(archiver.databases, school, YEAR)
+
+
+def ledgered(world: World) -> ArchiveRecord:
+    with world.archiver() as archiver:
+        return registry.chosen(archiver.databases, "13", YEAR, resolve.one_to_restore).record
 
 
 def stored(world: World, record: Record) -> bytes:
@@ -60,7 +67,7 @@ def asking(world: World) -> Iterator[Callable[[str], list[dict[str, str]]]]:
     """Yield a function that queries the archive of school 13."""
     with (
         setup.scratch(world.environment, "test") as scratch,
-        inspect.fetched(Bucket(world.environment.store), record_of(world), Keys(), setup.spool_folder()) as archive,
+        inspect.fetched(Bucket(world.environment.store), ledgered(world), Keys(), setup.spool_folder()) as archive,
     ):
 
         def ask(text: str) -> list[dict[str, str]]:
@@ -88,7 +95,7 @@ def test_cat_writes_the_rows_as_they_were_live(world: World, tmp_path: Path) -> 
     world.archive(13)
 
     out = io.BytesIO()
-    with inspect.fetched(Bucket(world.environment.store), record_of(world), Keys(), tmp_path) as archive:
+    with inspect.fetched(Bucket(world.environment.store), ledgered(world), Keys(), tmp_path) as archive:
         inspect.cat(archive, inspect.table_in(archive.manifest, "classrooms"), out, header=True)
         with pytest.raises(UsageError, match="There is no table 'classroom' in the archive") as unknown:
             inspect.table_in(archive.manifest, "classroom")
@@ -258,8 +265,8 @@ def test_a_drop_interrupted_after_the_object_was_deleted_is_finished_by_the_next
 ) -> None:
     record = record_of(archived)
     with pytest.raises(UsageError, match=rf"expected the tarball's name, {TARBALL}, got '13'"):
-        drop.refuse_unless_named(record, "13")
-    drop.refuse_unless_named(record, TARBALL)
+        refuse_unless_named(ledgered(archived), "13")
+    refuse_unless_named(ledgered(archived), TARBALL)
 
     def killed(*_: object) -> None:
         raise CutoverError("killed")
@@ -267,18 +274,18 @@ def test_a_drop_interrupted_after_the_object_was_deleted_is_finished_by_the_next
     with archived.archiver() as archiver, archiver.databases.tenant_lock(13, record.shard):
         monkeypatch.setattr(archive_record, "delete", killed)
         with pytest.raises(CutoverError, match="killed"):
-            drop.drop(archiver, record)
+            drop(archiver, record)
         monkeypatch.undo()
         assert record_of(archived) == record
 
-        drop.drop(archiver, record)
+        drop(archiver, record)
 
         assert unreferenced_objects(archiver.bucket, archiver.databases) == ()
         [*_, entry] = audit_log.entries(archiver.databases.master)
         assert (entry.act, entry.record_id, entry.details["rows"]) == ("drop", record.id, record.rows)
         assert (entry.details["sha256"], entry.details["location"]) == (record.sha256, record.location)
         with pytest.raises(RefusedError, match="nothing was dropped"):
-            drop.drop(archiver, record)
+            drop(archiver, record)
     with sql(archived, "master") as cursor:
         cursor.execute(
             "SELECT (SELECT count(*) FROM archiver.archives WHERE kind = 'tenant'), (SELECT count(*) FROM archiver.ids)"

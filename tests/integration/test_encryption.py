@@ -259,7 +259,10 @@ def test_after_a_reencryption_the_new_identity_opens_the_record_and_the_old_one_
     [outcome] = holding(now, team).reencrypt(SCHOOL)
 
     record = recorded(world)
-    assert (outcome.result().record, outcome.result().superseded) == (record, earlier.location)
+    assert (outcome.result().archive.record.location, outcome.result().superseded) == (
+        record.location,
+        earlier.location,
+    )
     assert record.location != earlier.location
     assert record.recipients == (other.recipient,)
     assert not team.opens(stored(world, record))
@@ -405,15 +408,14 @@ def test_an_encrypted_archive_is_inspected_and_verified_with_the_identity_alone(
 ) -> None:
     closed = encrypting(world, team)
     closed.archive(SCHOOL)
-    record, bucket = recorded(closed), Bucket(closed.environment.store)
+    bucket = Bucket(closed.environment.store)
 
     with closed.archiver() as archiver, pytest.raises(UsageError, match="is encrypted, and no identity was given"):
         reverify.reverify(archiver, registry.openable(archiver.databases.master, None), lambda _: None)
     with holding(closed, team).archiver() as archiver:
-        [proved] = reverify.reverify(
-            archiver, [registry.archive_of(archiver.databases.master, record.id)], lambda _: None
-        )
-        with inspect.fetched(bucket, record, archiver.keys, tmp_path) as archive:
+        [archived] = registry.openable(archiver.databases.master, None)
+        [proved] = reverify.reverify(archiver, [archived], lambda _: None)
+        with inspect.fetched(bucket, archived.record, archiver.keys, tmp_path) as archive:
             out = io.BytesIO()
             inspect.cat(archive, inspect.table_in(archive.manifest, "schools"), out)
 

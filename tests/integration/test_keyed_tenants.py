@@ -24,7 +24,6 @@ from archiver.postgres.tenants import TenantFilter
 from archiver.records import audit_log, holds, resolve
 from archiver.records.tenant_lists import exclusion
 from archiver.runs import one_by_one, setup
-from archiver.runs.drop import drop
 from errors import ExitCode, LockedError, Problems, RefusedError, UsageError
 from inventory.keys import key_order, listed, typed
 from inventory.model import Fence
@@ -34,7 +33,7 @@ from tests.cases.keyed import KEYED, Keyed
 from tests.cases.products import run, standing
 from tests.inside import inv_inside
 from tests.months import archive_months, restore_months
-from tests.worlds import NewWorld, World, same
+from tests.worlds import NewWorld, World, drop, same
 
 YEAR = 2013
 

@@ -22,14 +22,14 @@ from archiver.records import resolve, shard_keys
 from archiver.records.markers import Marked
 from archiver.records.move_record import Route
 from archiver.reshard.merge_split import move_all
-from archiver.runs import drop, purge
+from archiver.runs import purge
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.each import Outcome
 from archiver.runs.purge_candidates import legacy_users
 from runbooks.cli.text import archives, shards
 from runbooks.users import PurgeWords, ids_of
 from tests.months import archive_months, restore_months
-from tests.worlds import NIGHT, YEAR, World, raise_failure, sql
+from tests.worlds import NIGHT, YEAR, World, drop, raise_failure, sql
 
 SCHOOL, OTHER, SHARD = 13, 5, "shard_3"
 HINTS = "shard.hint_views"
@@ -258,7 +258,7 @@ def test_keys_of_deleted_rows_go_with_the_record(world: World) -> None:
 
     world.archive(SCHOOL)
     with world.archiver() as archiver:
-        drop.drop(archiver, resolve.one_to_drop(archiver.databases, SCHOOL, YEAR))
+        drop(archiver, resolve.one_to_drop(archiver.databases, SCHOOL, YEAR))
     assert kept(world) == 0
 
 

@@ -24,7 +24,7 @@ from archiver.records import archive_record, resolve, slice_record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.move_record import Route
 from archiver.reshard.merge_split import MoveOutcome, move_all
-from archiver.runs import board, drop, purge, reencrypt, reverify
+from archiver.runs import board, purge, reencrypt, reverify
 from archiver.runs.purge_candidates import legacy_users
 from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
@@ -32,7 +32,7 @@ from archiver.store.bucket import Bucket
 from runbooks.users import ids_of
 from tests.integration.test_encryption import Team, encrypting
 from tests.months import archive_months, restore_months
-from tests.worlds import SHARDS, YEAR, NewWorld, World, raise_failure, sql
+from tests.worlds import SHARDS, YEAR, NewWorld, World, drop, raise_failure, sql
 
 COLUMNS = """
 aliases: shard, lies_in, since, turn
@@ -167,7 +167,7 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
         encrypted.restore(13)
         world.archive_together(17, 29)
         with world.archiver() as archiver:
-            drop.drop(archiver, resolve.one_to_restore(archiver.databases, 17, None))
+            drop(archiver, resolve.one_to_restore(archiver.databases, 17, None))
         merge(world)
         yield world
 

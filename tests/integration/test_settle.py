@@ -13,7 +13,6 @@ import pytest
 
 from archiver.delete import batches
 from archiver.records import resolve
-from archiver.runs import drop
 from errors import RefusedError
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
@@ -21,7 +20,7 @@ from tests.cases.attack_servers import moved, younger
 from tests.cases.attack_world import DATABASES, HERE, classrooms, count, dies, rows, run, until_it_dies
 from tests.killed import before_master_commits
 from tests.months import archive_months, restore_months
-from tests.worlds import NewWorld, World
+from tests.worlds import NewWorld, World, drop
 
 THERE = "shard_1"
 DAY, MONTH = date(2014, 3, 5), "2014-01"
@@ -135,7 +134,7 @@ def test_the_only_archive_of_rows_is_not_dropped_though_master_calls_it_verified
             archiver.databases.tenant_lock(SCHOOL, HERE),
             pytest.raises(RefusedError, match="changed in the meantime; nothing was dropped"),
         ):
-            drop.drop(archiver, record)
+            drop(archiver, record)
         assert archiver.bucket.key(record.location) in set(archiver.bucket.keys())
 
 
@@ -144,7 +143,7 @@ def test_no_school_is_refused_because_of_markers_of_restored_and_dropped_ones(wo
     world.archive(SCHOOL, OTHER)
     world.restore(SCHOOL)
     with world.archiver() as archiver, archiver.databases.tenant_lock(OTHER, HERE):
-        drop.drop(archiver, resolve.one_to_drop(archiver.databases, OTHER, None))
+        drop(archiver, resolve.one_to_drop(archiver.databases, OTHER, None))
     world.archive(SCHOOL)
     world.restore(SCHOOL)
     run(world, HERE, "DELETE FROM archiver.markers WHERE act = 'restored'")

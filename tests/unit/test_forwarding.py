@@ -16,8 +16,8 @@ import pytest
 from invoke.collection import Collection
 
 import tasks
-from archiver.records import resolve
-from archiver.runs.drop_months import DroppedMonths
+from archiver.kinds import registry
+from archiver.runs.drop import DroppedMonths
 from errors import ExitCode
 from inventory.load import load
 from inventory.model import Night, Role
@@ -126,9 +126,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     model = SimpleNamespace(tenant=SimpleNamespace(noun="school"))
     databases = SimpleNamespace(key_typed=int, master=None, model=model)
     monkeypatch.setattr(contents, "databases_of", lambda *_: nullcontext(databases))
-    record = SimpleNamespace(tarball=TEXTS["tarball"], year=2013)
-    monkeypatch.setattr(resolve, "one_to_drop", lambda *_: record)
-    monkeypatch.setattr(contents, "dropped_months", lambda *_: DroppedMonths())
+    record = SimpleNamespace(location=TEXTS["tarball"], year=2013)
+    kind = SimpleNamespace(goes_with=lambda *_: DroppedMonths())
+    monkeypatch.setattr(registry, "chosen", lambda *_: SimpleNamespace(kind=kind, record=record))
     return lines
 
 

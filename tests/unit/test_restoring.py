@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import nullcontext
 from datetime import date
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.records.night_tenants import NightTenants
 from archiver.records.placement_history import PlacementHistory
 from archiver.records.resumable import interrupted_deletion
-from archiver.records.state import State
+from archiver.records.state import Kind, State
 from archiver.runs import board, drop, purge, restore, returning
 from errors import Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
@@ -196,10 +197,12 @@ def test_only_a_purge_that_took_place_is_restored(
 
 
 def test_an_archive_that_changed_meanwhile_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    for now, still in (([record()], True), ([], False), ([record(state=State.RESTORING)], False)):
-        monkeypatch.setattr("archiver.records.archive_record.of_ids", lambda *_, now=now: now)
+    recorded: Any = partial(SimpleNamespace, kind=Kind.TENANT, id=7, state=State.ARCHIVED, location="s3://a/13.tar.gz")
+    monkeypatch.setattr(drop, "settle", lambda archiver, shards: None)
+    for now, still in (([recorded()], True), ([], False), ([recorded(state=State.RESTORING)], False)):
+        monkeypatch.setattr("archiver.records.archives.of_kind", lambda *_, now=now: now)
         with nullcontext() if still else pytest.raises(RefusedError, match="changed in the meantime"):
-            drop._still_there(archiver(), record())
+            drop.settle_to_drop(archiver(), recorded(), ["shard_1"])
 
 
 def test_a_unit_is_taken_only_while_its_run_lives_and_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/delete/late_rows.py": "Record.kept, a column of archiver.archives",
         "archiver/delete/one.py": "Record.kept, a column of archiver.archives",
         "archiver/records/archive_record.py": "a column of archiver.archives, and a key of a record's JSON",
-        "archiver/runs/drop.py": "Record.kept, a column of archiver.archives",
+        "archiver/kinds/tenant.py": "Record.kept, a column of archiver.archives",
         "archiver/runs/restore.py": "Record.kept, a column of archiver.archives",
         "archiver/runs/restore_plan.py": "Record.kept, a column of archiver.archives",
     },

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a task that only lists imports nothing that archives or res
     from archiver.delete.one import Deletion  # noqa: F401 - named by a base class below
     from archiver.records.slice_record import Slice
     from archiver.runs.context import ArchiveOutcome
-    from archiver.runs.drop_months import DroppedMonths
+    from archiver.runs.drop import DroppedMonths
     from archiver.runs.kind import ArchiveOfKind
     from archiver.runs.reencrypt import Reencrypted, Reencryption  # noqa: F401 - as above
     from archiver.runs.restore import Restored
@@ -142,10 +142,10 @@ def reverify_words(noun: str) -> OfArchives[ArchiveOfKind, None]:
     return OfArchives(noun="archive", tenant=noun, verb="verified", nothing=NOTHING_ARCHIVED)
 
 
-def dropped_with(noun: str, record: Record, months: DroppedMonths) -> Iterator[str]:
+def dropped_with(noun: str, archive: ArchiveOfKind, months: DroppedMonths) -> Iterator[str]:
     """Yield the objects that go with an archive, before it is dropped."""
-    if months.slices:
-        yield f"Its rows of the school year {record.year} go out of these months, too; rows of others stay:"
+    if any(each.month.location != archive.record.location for each in months.slices):
+        yield f"Its rows of the school year {archive.record.year} go out of these months, too; rows of others stay:"
     for each in months.slices:
         yield f"  {each.month.month}: {each.deleted_rows:,} rows of {noun} {each.tenant_id} in {each.month.location}"
     if months.superseded:
@@ -154,11 +154,11 @@ def dropped_with(noun: str, record: Record, months: DroppedMonths) -> Iterator[s
         yield f"  {left.month}: {left.location}"
 
 
-def dropped_lines(noun: str, record: Record, months: Sequence[Slice]) -> Iterator[str]:
+def dropped_lines(noun: str, archive: ArchiveOfKind, months: Sequence[Slice]) -> Iterator[str]:
     """Yield the objects that lost rows with an archive, and the archive."""
     for each in months:
         yield f"{each.month.month}: {each.deleted_rows:,} rows of {noun} {each.tenant_id} are deleted from its archive."
-    yield f"{record.label(noun)}: {record.location} and its record are deleted; inv archive.log has them."
+    yield f"{archive.label(noun)}: {archive.record.location} and its record are deleted; inv archive.log has them."
 
 
 def audit_text(noun: str, audit: Audit) -> str:

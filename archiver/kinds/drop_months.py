@@ -1,24 +1,25 @@
-"""Take the rows of a school whose archive is dropped out of its months' objects; other slices keep their bytes.
+"""Drop months: the slices of a school whose archive is dropped, or a month with all that are in it.
 
-Each object is written anew without the school's slice. The earlier one is deleted once the record no longer names it.
+Of a school, each object is written anew without its slice: the others keep their bytes. The earlier object is deleted
+once the record no longer names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from archiver.catalog.model import MASTER
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
-from archiver.records import audit_log, markers, month_record, slice_record
-from archiver.records.archive_record import Record
+from archiver.records import audit_log, markers, month_record, shard_keys, slice_record
+from archiver.records.archives import ArchiveRecord
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
 from archiver.records.state import State
 from archiver.runs import month_object, rewrite_month
 from archiver.runs.context import Archiver
+from archiver.runs.drop import DroppedMonths, Superseded
 from archiver.runs.remains import delete_for_good
 from archiver.runs.returning import refuse_unknown_months
 from inventory.keys import typed
@@ -26,24 +27,7 @@ from inventory.keys import typed
 _ACT = "drop activity"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Superseded:
-    """An object of a month that a drop, cut off since, wrote anew without the school's rows."""
-
-    record_id: int  # of the month
-    month: str
-    location: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class DroppedMonths:
-    """The months that lose a school's rows with its archive."""
-
-    slices: tuple[Slice, ...] = ()  # the latest first
-    superseded: tuple[Superseded, ...] = ()
-
-
-def dropped_months(master: Session, noun: str, record: Record, without: Collection[str] = ()) -> DroppedMonths:
+def dropped_months(master: Session, noun: str, record: ArchiveRecord, without: Collection[str] = ()) -> DroppedMonths:
     """Return what goes with an archive: the slices of its school year, unless the school's rows are live.
 
     Raises Problems if `without` names a month that has none, RefusedError if a month's run was interrupted.
@@ -58,7 +42,7 @@ def dropped_months(master: Session, noun: str, record: Record, without: Collecti
     return DroppedMonths(slices=slices, superseded=tuple(each for each in superseded if each.month not in without))
 
 
-def refuse_lost(archiver: Archiver, record: Record, dropped: DroppedMonths) -> None:
+def refuse_lost(archiver: Archiver, record: ArchiveRecord, dropped: DroppedMonths) -> None:
     """Raise one error for all months whose objects are not in the store as they were put: before anything is changed.
 
     It is DamagedError or StorageError, and says how to do without these months.
@@ -80,6 +64,23 @@ def drop_slices(archiver: Archiver, dropped: DroppedMonths) -> list[str]:
     stay = [_retire(archiver, each) for each in dropped.superseded]
     stay += [_retire(archiver, _take_out(archiver, each)) for each in dropped.slices]
     return [each for each in stay if each]
+
+
+def drop_month(archiver: Archiver, month: Month, slices: Sequence[Slice]) -> str:
+    """Delete a month's object for good, then its record with all slices, with log entries.
+
+    Return why versions of it stay or may stay. The caller holds the exclusive lock. If interrupted, the same call
+    finishes it.
+    """
+    databases = archiver.databases
+    stays = delete_for_good(archiver.bucket, archiver.bucket.key(month.location))
+    with databases.master.transaction(doing=f"dropping {month.month} of {month.shard}"):
+        for each in slices:
+            slice_record.delete(databases.master, each)
+        audit_log.log_all(databases.master, _ACT, slices, list(map(_details, slices)))
+    if month.shard in (MASTER, *databases.shards):
+        shard_keys.forget(databases.session(month.shard), month)
+    return stays
 
 
 def _retire(archiver: Archiver, superseded: Superseded) -> str:
@@ -109,27 +110,26 @@ def _take_out(archiver: Archiver, month_slice: Slice) -> Superseded:
         if rewritten:
             rewrite_month.point_to(master, rewritten)
         slice_record.delete(master, month_slice)
-        audit_log.log(master, _ACT, month_slice, _details(month_slice, rewritten.month if rewritten else None))
+        to = rewritten.month.location if rewritten else None
+        audit_log.log(master, _ACT, month_slice, {**_details(month_slice), "to": to})
     return Superseded(record_id=month.id, month=month.month, location=month.location)
 
 
-def _details(month_slice: Slice, moved: Month | None) -> dict[str, object]:
+def _details(month_slice: Slice) -> dict[str, object]:
     month = month_slice.month
-    return {
-        "month": month.month,
-        "to": moved.location if moved else None,
-        "rows": month_slice.deleted_rows,
-        "sha256": month_slice.sha256,
-        **audit_log.closing(month, month.location, month.shard),
-    }
+    details = {"month": month.month, "rows": month_slice.deleted_rows, "sha256": month_slice.sha256}
+    return {**details, **audit_log.closing(month, month.location, month.shard)}
 
 
-def _superseded(master: Session, record: Record) -> tuple[Superseded, ...]:
-    """Return the objects that drops of this archive wrote anew, since one ended: the last was cut off."""
+def _superseded(master: Session, record: ArchiveRecord) -> tuple[Superseded, ...]:
+    """Return the objects that drops of this archive wrote anew, since one ended: the last was cut off.
+
+    An entry of a month that was dropped with all slices does not say `to` what: its object was deleted before.
+    """
     entries = audit_log.entries(master, record.tenant_id, record.year)
     ended = max((each.id for each in entries if each.act == "drop"), default=0)
     return tuple(
         Superseded(record_id=each.record_id, month=each.details["month"], location=each.details["location"])
         for each in entries
-        if each.act == _ACT and each.id > ended
+        if each.act == _ACT and each.id > ended and "to" in each.details
     )
