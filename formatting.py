@@ -48,9 +48,11 @@ def first_few(words: Sequence[str]) -> str:
 
 def clock_span(time: timedelta) -> str:
     """Return a span as a clock counts it: 0:07, 12:34, 1:02:03."""
-    minutes, seconds = divmod(int(time.total_seconds()), 60)
+    total = int(time.total_seconds())
+    minutes, seconds = divmod(abs(total), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    sign = "-" if total < 0 else ""  # where a clock was set back
+    return f"{sign}{hours}:{minutes:02}:{seconds:02}" if hours else f"{sign}{minutes}:{seconds:02}"
 
 
 def span(time: timedelta) -> str:

@@ -23,6 +23,7 @@ from runbooks.cli.due_work import refuse_overdue, show_due_work
 from runbooks.cli.environment import Addresses
 from runbooks.cli.leave import leave
 from runbooks.cli.options import HERE, SCOPE, Option
+from runbooks.engine.live.keyboard import any_text_is_written
 
 HELP_WORDS = ("--help", "-h")
 
@@ -118,6 +119,7 @@ class _Declared:
         """Return Invoke's task with that body."""
 
         def run(context: Context, **given: str | bool) -> None:
+            any_text_is_written()
             try:
                 self._run(context, given, body)
             except Exit:

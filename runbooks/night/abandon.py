@@ -6,7 +6,7 @@ from errors import AbortedError, CutoverError, UnknownError, UsageError
 from inventory.model import Environment
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.run import orphaned_jobs
+from runbooks.engine.run import orphaned_jobs, preflight
 from runbooks.engine.run.abandon import BackOutSteps, abandon_night
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.orphaned_jobs import OrphanedJob
@@ -26,6 +26,7 @@ def back_out(
     with run.live_run(environment, plan, terminal, "backing out of", take_over=take_over) as context:
         run.refuse_unbegun(context)
         if context.debts():
+            preflight.require_again(context)
             context.adopt_plan()
             run.conduct(context, terminal.console, lambda runner: abandon_night(runner.context, back_out_steps))
         else:

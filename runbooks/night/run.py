@@ -24,7 +24,7 @@ from runbooks.engine.model.history import Facts, History, read_history
 from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import ObjectStore, Person
-from runbooks.engine.model.preconditions import Finding, all_night
+from runbooks.engine.model.preconditions import Finding
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.model.step import Step
 from runbooks.engine.reporting.estimates import counted, estimated, last_time
@@ -93,7 +93,7 @@ def resume(environment: Environment, plan: Plan, terminal: Terminal, *, take_ove
         refuse_unbegun(context)
         _refuse_abandoned(context)
         refuse_past_deferrals(environment, plan, context.history(), terminal.clock.now())
-        preflight.require(context, all_night(plan.preflight))
+        preflight.require_again(context)
         context.adopt_plan()
         conduct(context, terminal.console, Runner.run)
         summary.show_closing(terminal.console, context.plan, context.journal.events)
@@ -105,6 +105,7 @@ def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str
     _refuse_unattended([asking for asking in plan.asks if asking == step], terminal.person)
     with live_run(environment, plan, terminal, key) as context:
         ended = context.history().ended
+        preflight.require_again(context)
         if context.journal.events:
             _refuse_abandoned(context)
             context.adopt_plan()
@@ -274,9 +275,9 @@ def work_through(context: RunContext, work: Callable[[Runner], None]) -> None:
     try:
         work(Runner(context))
     except KeyboardInterrupt:
-        context.screen.warn(
-            f"Interrupted. A command that was started keeps running on its host. {context.next_step_hint()}"
-        )
+        running = ", ".join(context.running())
+        what = f"What was started keeps running on {running}" if running else "No command was running"
+        context.screen.warn(f"Interrupted. {what}. {context.next_step_hint()}")
         raise
     finally:
         context.screen.still_off(context.debts())

@@ -8,13 +8,12 @@ from datetime import timedelta
 from inventory.model import Host
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
-from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.preconditions import CLOCKS_APART, Precondition
 from runbooks.engine.model.probe_output import Unreadable, complaint
 from runbooks.engine.model.step import Check, Verdict, fails, holds
 from runbooks.steps.context import NightContext
 
 PATIENCE = timedelta(seconds=20)
-APART = timedelta(seconds=30)  # how far clocks may differ: proofs compare a host's times with ours
 
 
 def is_itself(night: NightContext, host: Host) -> Precondition:
@@ -45,10 +44,10 @@ def clock(host: Host) -> Precondition:
             raise Unreadable(f"expected seconds since 1970, got {said!r}")
         apart = int(said) - facts.now.timestamp()
         sentence = f"its clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} ours"
-        return holds(sentence) if abs(apart) <= APART.total_seconds() else fails(sentence)
+        return holds(sentence) if abs(apart) <= CLOCKS_APART.total_seconds() else fails(sentence)
 
-    check = Check(title=f"its clock is at most {APART.total_seconds():.0f} s off", looks=(look,), judge=judge)
-    return Precondition(check=check, advice="Correct the clock that is wrong: proofs compare times.")
+    check = Check(title=f"its clock is at most {CLOCKS_APART.total_seconds():.0f} s off", looks=(look,), judge=judge)
+    return Precondition(check=check, advice="Correct the clock that is wrong: proofs compare times.", all_night=True)
 
 
 def _path(file: str) -> str:

@@ -12,7 +12,6 @@ from errors import RefusedError
 from formatting import clock_span
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.night import run
-from tests.cases import case
 from tests.fakes import FakeClock
 from tests.operated_night import OperatedNight, operated_night
 
@@ -39,7 +38,6 @@ def alone(operated: OperatedNight) -> None:
     run.run_alone(operated.environment, operated.fake_night.plan, operated.terminal, "backups.transfer")
 
 
-@case("runbook 34", "resume, pay and a step alone look at no clock: ten minutes apart are not noticed")
 @pytest.mark.parametrize("work", [resume, pay, alone])
 def test_resuming_with_a_clock_that_is_off_is_refused(
     operated: OperatedNight, work: Callable[[OperatedNight], None]
@@ -54,7 +52,6 @@ def test_resuming_with_a_clock_that_is_off_is_refused(
     assert production.acts == acts
 
 
-@case("runbook 34", "a journal whose last event lies in the future is gone on with without a word")
 def test_resuming_reports_a_journal_from_the_future(operated: OperatedNight) -> None:
     """Hosts and operator agree, and all of them are behind what was written before."""
     operated.fake_night.clock = operated.fake_night.production.clock = FakeClock()
@@ -68,7 +65,6 @@ def test_resuming_reports_a_journal_from_the_future(operated: OperatedNight) -> 
     assert "journal" in told or "future" in told or "clock" in told
 
 
-@case("runbook 34", "ten minutes less than nothing are told as -1:50:00")
 def test_a_negative_time_is_not_displayed_as_another() -> None:
     told = clock_span(-LATE)
     assert "50" not in told

@@ -139,6 +139,7 @@ def test_ctrl_c_leaves_the_running_hosts_unknown_and_the_waiting_ones_pending(be
 
     assert code == 130
     assert "Still off, or not verified to be back on:" in said
+    assert "What was started keeps running on db-master, db-shard-1" in said
     assert "standby: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in said
     events = read_events(begun.journal)
     assert events[-1].data == {"reason": "interrupted", "code": 130}

@@ -19,7 +19,7 @@ from rich.text import Text
 from errors import AbortedError
 from formatting import clock_span, time_of_day
 from runbooks.engine.live.board import BoardRow, OutcomeStyle, StepBoard
-from runbooks.engine.live.keyboard import flush_type_ahead, silent_keyboard
+from runbooks.engine.live.keyboard import any_byte_is_read, flush_type_ahead, shown_again, silent_keyboard
 from runbooks.engine.model.debts import detailed, summed
 from runbooks.engine.model.forecast import Forecast
 from runbooks.engine.model.outcome import Outcome
@@ -165,8 +165,10 @@ class Console:
     def typed(self, prompt: str) -> str:
         """Return what the operator types after the prompt; what was typed before it is discarded."""
         flush_type_ahead()
+        any_byte_is_read()
         try:
-            return self._read(prompt).strip()
+            with shown_again(prompt):
+                return self._read(prompt).strip()
         except EOFError:
             raise AbortedError("The keyboard is gone, so no answer can be given.") from None
 

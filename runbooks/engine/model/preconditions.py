@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from runbooks.engine.model.step import Check, Truth, Verdict
+
+CLOCKS_APART = timedelta(seconds=30)  # how far clocks may differ: proofs compare a host's times with ours
 
 
 @dataclass(frozen=True, kw_only=True)

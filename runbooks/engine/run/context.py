@@ -73,6 +73,15 @@ class RunContext:
         """Return the state of a step on a host so far."""
         return self.history().task_state(step.key, task.host)
 
+    def running(self) -> list[str]:
+        """Return the hosts on which a command may still be running; one that a person does by hand is none."""
+        return [
+            task.host
+            for step in self.plan.steps
+            for task in step.tasks
+            if task.action is not None and (state := self.task_state(step, task)).doubtful and not state.over
+        ]
+
     def facts(self) -> Facts:
         """Return the facts for judges as of now."""
         return Facts(now=self.clock.now(), history=self.history())

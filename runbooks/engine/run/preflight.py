@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from errors import RefusedError
-from formatting import many
+from formatting import many, span
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Executor
-from runbooks.engine.model.preconditions import Finding, Subject
+from runbooks.engine.model.preconditions import CLOCKS_APART, Finding, Subject, all_night
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 
@@ -34,6 +34,19 @@ def require(context: RunContext, subjects: Sequence[Subject]) -> tuple[Finding, 
     refuse(context.plan, findings)
     context.screen.say(summed_up(findings))
     return findings
+
+
+def require_again(context: RunContext) -> None:
+    """Check again what must hold whenever work begins, such as the clocks. Raises RefusedError."""
+    now = context.clock.now()
+    last = max((event.at for event in context.journal.events), default=now)
+    if last - now > CLOCKS_APART:
+        raise RefusedError(
+            f"The night's journal has an event of {last:%Y-%m-%d %H:%M:%S} UTC, {span(last - now)} in the future by "
+            "this machine's clock, so proofs can't compare times. Nothing was done.",
+            hint="Correct this machine's clock. If another was wrong when that was written, wait until then.",
+        )
+    require(context, all_night(context.plan.preflight))
 
 
 def refuse(plan: Plan, findings: Sequence[Finding]) -> None:
