@@ -8,7 +8,10 @@ CODE := tasks.py errors.py formatting.py inventory archiver platforms runbooks r
 
 .PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign matrix mutants torture bench bench-scaling pictures lint format lock clean
 
+# Byte code and the list of tasks: Invoke lets no start write byte code, and each would translate the tool anew.
 install: $(VENV)/.installed
+	@$(BIN)/python -m compileall -q $(CODE)
+	@$(BIN)/inv --list > /dev/null
 
 $(VENV)/.installed: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -5,17 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from inspect import Parameter
-from typing import Any, NoReturn
+from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.parser.argument import Argument
-from invoke.program import Program
-from invoke.tasks import Task
-from invoke.tasks import task as invoke_task
 
-from errors import ExitCode, UsageError
+from errors import UsageError
 from inventory.model import Role
 from inventory.scope import Scope
 from runbooks.cli.call import Call, Texts, apart_from_nights
@@ -23,50 +18,16 @@ from runbooks.cli.due_work import refuse_overdue, show_due_work
 from runbooks.cli.environment import Addresses
 from runbooks.cli.leave import leave
 from runbooks.cli.options import HERE, SCOPE, Option
+from runbooks.cli.own_task import CommandWord, OwnTask, own_task
 from runbooks.engine.live.keyboard import any_text_is_written
 
-HELP_WORDS = ("--help", "-h")
 
+class DeclaredTask(OwnTask):
+    """A task with all that its declaration says."""
 
-class OwnTask(Task[Callable[..., None]]):
-    """A task equal only to itself: Invoke compares names and code, and would run only one of two alike."""
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-    full_name: str  # archive.school
     options: tuple[Option, ...]
     runs_on: Role | None
     example: str  # a command line that works, in the help and in docs/tasks.md
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return the options; Invoke takes the help out of the task when it reads it, so it is put back."""
-        words = dict(self.help)
-        try:
-            arguments = super().get_arguments(ignore_unknown_help)
-        finally:
-            self.help = words
-        by_name = {str(argument.name): argument for argument in arguments}
-        for option in self.options:
-            if option.instead:
-                by_name[option.name] = _Replaceable(by_name[option.name], by_name[option.instead])
-        return list(by_name.values())
-
-
-class _Replaceable(Argument):
-    """A positional word that another option can stand in for: a school, or `--all`."""
-
-    def __init__(self, word: Argument, other: Argument) -> None:
-        super().__init__(names=word.names, help=word.help, positional=True)
-        self.other = other
-
-    @property
-    def value(self) -> Any:
-        """The word; empty if the other option is given, None while one of the two is missing."""
-        return "" if self._value is None and self.other.value else self._value
-
-    @value.setter
-    def value(self, word: str) -> None:
-        self.set_value(word)
 
 
 def task(
@@ -115,7 +76,7 @@ class _Declared:
     addresses: Addresses
     scope: Callable[..., Scope]
 
-    def made(self, body: Callable[..., None]) -> OwnTask:
+    def made(self, body: Callable[..., None]) -> DeclaredTask:
         """Return Invoke's task with that body."""
 
         def run(context: Context, **given: str | bool) -> None:
@@ -127,26 +88,15 @@ class _Declared:
             except BaseException as error:
                 leave(error)
 
-        run.__doc__ = _help_text(self.name, body.__doc__ or "", self.options, self.example)
-        run.__name__ = body.__name__
-        run.__module__ = body.__module__
-        run.__signature__ = _signature(self.options)  # type: ignore[attr-defined]
-        made: OwnTask = invoke_task(
-            klass=OwnTask,
-            name=self.name.split(".")[-1],
-            positional=[option.name for option in self.options if option.positional],
-            auto_shortflags=False,
-            help={option.key: option.text for option in self.options},
-        )(run)
-        made.full_name, made.options, made.runs_on = self.name, self.options, self.runs_on
+        text = _help_text(self.name, body.__doc__ or "", self.options, self.example)
+        words = [_word_of(option) for option in self.options]
+        made = own_task(DeclaredTask, self.name, body.__module__, text, words, run)
+        made.options, made.runs_on = self.options, self.runs_on
         made.example = f"inv {self.name} {self.example}".strip()
         return made
 
     def _run(self, context: Context, given: Texts, body: Callable[..., None]) -> None:
         texts = {option.name: given.get(option.name, option.default) for option in self.options}
-        # Invoke gives a required positional the next word, whatever it is: also --help.
-        if any(texts[option.name] in HELP_WORDS for option in self.options if option.positional):
-            _show_help(self.name)
         _refuse_half_measures(context)
         call = Call(task=self.name, options=self.options, texts=texts, addresses=self.addresses, scope=self.scope)
         call.refuse_bad_values()
@@ -185,25 +135,26 @@ def _refuse_overdue(call: Call) -> None:
         refuse_overdue(call.environment, ask_store=not call.offline)
 
 
-def _signature(options: Sequence[Option]) -> inspect.Signature:
-    """Return the signature that Invoke makes its command line from; a positional word has no default there."""
-    parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)]
-    for option in options:
-        default = Parameter.empty if option.positional else option.default
-        parameters.append(Parameter(option.name, Parameter.KEYWORD_ONLY, default=default))
-    return inspect.Signature(parameters)
+def _word_of(option: Option) -> CommandWord:
+    return CommandWord(
+        name=option.name,
+        help=option.text,
+        default=option.default,
+        positional=option.positional,
+        instead=option.instead,
+    )
 
 
 def _help_text(name: str, text: str, options: Sequence[Option], example: str) -> str:
     """Return a task's documentation: its sentence first, which `inv --list` shows, then how it is typed."""
-    words = [_word(option) for option in options if option.positional]
+    words = [_shown(option) for option in options if option.positional]
     words += [f"{option.label}=…" for option in options if option.required and not option.positional]
     usage = " ".join(["Usage:  ", "inv", name, *words, "[--options]"])
     lines = [inspect.cleandoc(text), "", usage, f"Example: inv {name} {example}".rstrip()]
     return "\n".join(lines)
 
 
-def _word(option: Option) -> str:
+def _shown(option: Option) -> str:
     return f"({option.key.upper()} | --{option.instead})" if option.instead else option.key.upper()
 
 
@@ -215,8 +166,3 @@ def _refuse_half_measures(context: Context) -> None:
     if run.warn:
         hint = "Take it out of the flags, INVOKE_RUN_WARN and invoke.yaml."
         raise UsageError("inv --warn-only (or run.warn) would let a failure pass for success.", hint=hint)
-
-
-def _show_help(name: str) -> NoReturn:
-    Program().run(["inv", "--help", name], exit=False)
-    raise Exit(code=ExitCode.DONE)

@@ -35,5 +35,6 @@ def _task(build: Build, perform: Perform) -> Any:
         perform(build.key, environment, date, checklist or None)
 
     alone.__doc__ = f"{build.summary}\n\nSkips if already done; journaled with its night."
+    alone.__module__ = perform.__module__  # which has the collections
     alone.__name__ = build.key.split(".")[-1].replace("-", "_")
     return task(build.key, NIGHT, CHECKLIST, *ACTS, example="--date=2014-08-15")(alone)

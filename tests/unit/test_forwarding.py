@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
@@ -13,9 +13,7 @@ from typing import Any, NoReturn
 
 import psycopg2
 import pytest
-from invoke.collection import Collection
 
-import tasks
 from archiver.kinds import registry
 from archiver.runs.drop import DroppedMonths
 from errors import ExitCode
@@ -27,6 +25,7 @@ from runbooks.cli.options import Option
 from runbooks.engine.live import ssh
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput
+from tests.declared import declared_tasks
 from tests.inside import Said, inv_inside
 
 # A valid text for every option of every task that runs on the debug host.
@@ -83,13 +82,8 @@ NOT_SENT = {
 }  # these are files on this machine: their ids go
 
 
-def tasks_below(collection: Collection) -> Iterator[Any]:
-    yield from collection.tasks.values()
-    for inner in collection.collections.values():
-        yield from tasks_below(inner)
-
-
-FORWARDED = [task for task in tasks_below(tasks.namespace) if task.runs_on is Role.DEBUG]
+DECLARED = declared_tasks()
+FORWARDED = [task for task in DECLARED.values() if task.runs_on is Role.DEBUG]
 
 
 def chosen(task: Any, *, with_word: bool) -> list[Option]:
@@ -139,7 +133,7 @@ def inv(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_task_with_here_runs_on_the_debug_host() -> None:
-    with_here = [task for task in tasks_below(tasks.namespace) if "here" in {option.name for option in task.options}]
+    with_here = [task for task in DECLARED.values() if "here" in {option.name for option in task.options}]
 
     assert with_here == FORWARDED
     assert len(FORWARDED) == 18

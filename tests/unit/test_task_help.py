@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from invoke.collection import Collection
 from invoke.parser import Parser
 
 import tasks
 from inventory.load import ROOT
+from tests.declared import declared_tasks
 from tests.inside import inv_inside
 
 TABLE = (ROOT / "docs" / "tasks.md").read_text().split("<!-- tasks -->")[1].split("<!-- end of tasks -->")[0]
 
 
-def tasks_below(collection: Collection) -> Iterator[Any]:
-    yield from collection.tasks.values()
-    for inner in collection.collections.values():
-        yield from tasks_below(inner)
-
-
-TASKS = {task.full_name: task for task in tasks_below(tasks.namespace)}
+TASKS = declared_tasks()
 
 
 def test_each_task_has_the_name_that_it_is_declared_with() -> None:
     assert set(TASKS) == set(tasks.namespace.task_names)
-    assert all(tasks.namespace[name] is task for name, task in TASKS.items())
+    assert all(tasks.namespace[name].full_name == name for name in TASKS)
 
 
 @pytest.mark.parametrize("name", TASKS)
