@@ -27,7 +27,7 @@ from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import say
-from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.model.actions import RemoteCommand
 from runbooks.night import files
 

@@ -20,7 +20,7 @@ from rehearsal import blueprint, lab, layout, postgres_server
 from rehearsal.blueprint import Blueprint
 from rehearsal.endpoints import Endpoints
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 
 

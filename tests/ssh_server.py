@@ -21,7 +21,7 @@ import asyncssh
 
 from inventory.model import Host, Role, Ssh
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.live.fleet import Fleet
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     Raises UsageError if the tool there does not know the task or an option, UnknownError if its end was not seen, and
     LeftThere at Ctrl-C, which the task outlives.
     """
-    from runbooks.engine.live.ssh import Fleet  # importing Fabric takes long, and a task that runs here needs none
+    from runbooks.engine.live.fleet import Fleet  # importing Fabric takes long, and a task that runs here needs none
 
     refuse_if_down(environment)
     encryption.refuse_literal_identity(options.get("identity", ""))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 
 import dns.exception
 import dns.resolver
@@ -20,9 +21,10 @@ from inventory.platforms import Aws
 from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.executors import LiveExecutor
+from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.live.jobs import RemoteJobs
-from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQuery
+from runbooks.engine.model.probe_output import excerpt
 from runbooks.night.amazon import AmazonApi
 
 PATIENCE = 10  # seconds for an answer
@@ -93,6 +95,9 @@ class Web:
         except urllib.error.HTTPError as error:
             error.close()
             return _status(error.code)
+        except HTTPException as error:
+            said = excerpt(" ".join(str(error).split())) or type(error).__name__
+            raise CutoverError(f"Asking {request.url} failed: its answer is no HTTP ({said}).") from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise CutoverError(f"Asking {request.url} failed: {reason}.") from error

@@ -8,7 +8,7 @@ from errors import UsageError
 from inventory.model import Environment
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console
-from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.night import run

@@ -44,7 +44,7 @@ def _shell(environment: Environment, host: str) -> Iterator[Callable[[str], Prob
     if own_name(environment) == host:
         yield _run_here
         return
-    from runbooks.engine.live.ssh import Fleet  # not at the top: importing Fabric takes long
+    from runbooks.engine.live.fleet import Fleet  # not at the top: importing Fabric takes long
 
     with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
         yield lambda command: fleet.run(RemoteCommand(host=host, command=command))

@@ -16,7 +16,6 @@ from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.job_scripts import start_script
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
-from tests.cases import case
 from tests.unit.test_jobs import NAME, ThisMachine
 
 SILENCE = timedelta(seconds=0.5)  # of a host, after which a job is of unknown outcome: ten minutes in a night
@@ -72,7 +71,6 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
-@case("runbook 31", "an exit status for which there was no room is no news for ten minutes: UNKNOWN, and not over")
 def test_a_job_whose_end_could_not_be_written_is_lost_at_once(full: RemoteJobs) -> None:
     told: list[str] = []
     try:
@@ -83,7 +81,6 @@ def test_a_job_whose_end_could_not_be_written_is_lost_at_once(full: RemoteJobs) 
         assert output.code != 0
 
 
-@case("runbook 31", "a job whose end found no room can't be looked at or stopped")
 def test_a_job_whose_end_could_not_be_written_is_inspected_and_stopped(full: RemoteJobs) -> None:
     for ask in (full.look, full.stop):
         try:
@@ -101,7 +98,6 @@ class Babbling(ThisMachine):
         return ProbeOutput(text="exited 0 " + "row after row " * 400)
 
 
-@case("runbook 31", "the log's line stands in the error in full")
 def test_an_unusable_answer_is_reported_up_to_the_length_of_a_line(tmp_path: Path) -> None:
     for ask in (RemoteJobs(Babbling(tmp_path), SystemClock()).look, RemoteJobs(Babbling(tmp_path), SystemClock()).stop):
         with pytest.raises(CutoverError, match="db-master") as told:
@@ -109,7 +105,6 @@ def test_an_unusable_answer_is_reported_up_to_the_length_of_a_line(tmp_path: Pat
         assert len(str(told.value)) <= 2 * LINE
 
 
-@case("runbook 28", "a log of 27 MB is fetched in 400 round trips, half a minute after the job's end")
 def test_the_end_of_a_huge_log_is_reported_soon_after_the_job_has_ended(tmp_path: Path) -> None:
     """Only the end of a log is kept, so what is far behind may be left out."""
     line = "row after row after row, and so on to the end of it"
@@ -118,7 +113,6 @@ def test_the_end_of_a_huge_log_is_reported_soon_after_the_job_has_ended(tmp_path
     assert (output.code, output.text.splitlines()[-1]) == (0, "the end")
 
 
-@case("runbook 28", "progress that returns to the beginning of its line is told as one line, when all is over")
 def test_progress_that_overwrites_its_own_line_is_reported(tmp_path: Path) -> None:
     told: list[str] = []
     command = "printf '10 %%\\r20 %%\\r'; printf '30 %%\\r'; echo; echo done"

@@ -17,7 +17,8 @@ import pytest
 from archiver.postgres.session import DatabaseError, connect
 from errors import CutoverError
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.live.fleet import Fleet
+from runbooks.engine.live.ssh import UnreachableError
 from runbooks.engine.model.actions import RemoteCommand
 from tests.cases import case
 from tests.ssh_server import Server, running
@@ -76,7 +77,6 @@ def test_a_server_that_refuses_in_another_encoding_is_reported_in_a_sentence() -
         connect({**words, "sslmode": "disable", "gssencmode": "disable"}, name="test")
 
 
-@case("runbook 25", "a server that hangs up at once is said to have been silent for all of the time-out")
 @pytest.mark.parametrize("words", [b"", b"Exceeded MaxStartups\r\n", b"Not allowed at this time\r\n"])
 def test_a_host_that_hangs_up_at_once_is_not_reported_as_a_timeout(server: Server, words: bytes) -> None:
     """OpenSSH does so when too many clients come at once."""
@@ -113,7 +113,6 @@ class Stranger(paramiko.ServerInterface):
         return paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return,unused-ignore]
 
 
-@case("runbook 25", "a server that had enough of an agent's keys is said to have sent no greeting")
 def test_a_host_that_refuses_too_many_keys_of_an_agent_is_not_reported_as_silent(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -137,7 +136,6 @@ def test_a_host_that_refuses_too_many_keys_of_an_agent_is_not_reported_as_silent
     assert f"within {ssh.connect_timeout} s" not in str(refused.value)
 
 
-@case("runbook 25", "a key that is not there is 'No such file or directory', of whatever")
 def test_a_missing_key_is_named(server: Server, tmp_path: Path) -> None:
     with closing(server.fleet(key=str(tmp_path / "id_cutover"))) as fleet, pytest.raises(CutoverError) as refused:
         fleet.run(COMMAND)

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from errors import CutoverError, UnknownError
+from errors import CutoverError
 from inventory.model import Environment
 from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.live.job_scripts import start_script
 from runbooks.engine.live.jobs import RemoteJobs
-from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import DetachedJob, RemoteCommand
 from runbooks.engine.model.history import Facts, History
 from runbooks.engine.model.step import Check
-from tests.cases import case
 from tests.cases.runbook_shells import CSH, FISH, NOISY, login_shell
 from tests.fakes import FakeNight, night_plan, rehearsal
 from tests.ssh_server import running
@@ -61,14 +60,12 @@ def job(command: str) -> DetachedJob:
     return DetachedJob(host="db-master", command=command, timeout=timedelta(seconds=20))
 
 
-@case("runbook 04", "words before the answer are no news of a job, which ends as unknown", raises=(UnknownError,))
 def test_a_job_is_followed_to_its_end_whatever_its_host_says_before_the_answer(noisy: Host) -> None:
     output = noisy.jobs.run(job("echo done; exit 7"), NAME, print)
 
     assert (output.code, output.text) == (7, "done\n")
 
 
-@case("runbook 04", "words before the answer: a job can't be seen, nor stopped", raises=(CutoverError,))
 def test_a_job_is_seen_and_stopped_whatever_its_host_says_before_the_answer(noisy: Host) -> None:
     noisy.fleet.run(RemoteCommand(host="db-master", command=start_script("to be stopped", "sleep 60", {})))
 
@@ -85,7 +82,6 @@ def watcher_is_stopped(environment: Environment) -> Check:
 
 
 @pytest.mark.parametrize("asked", ["name", "clock", "state"])
-@case("runbook 04", "words before the answer are taken for the answer")
 def test_a_host_is_understood_whatever_it_says_before_the_answer(noisy: Host, tmp_path: Path, asked: str) -> None:
     (tmp_path / "name").write_text("debug\n")
     written = rehearsal()
@@ -103,7 +99,6 @@ def test_a_host_is_understood_whatever_it_says_before_the_answer(noisy: Host, tm
     assert verdict.holds, verdict.proof
 
 
-@case("runbook 05", "csh cuts the quoted script at each newline: lines of the command run, and it is said not to have")
 def test_a_login_shell_that_cuts_quotes_at_newlines_runs_the_job_or_nothing_of_it(tmp_path: Path) -> None:
     count = tmp_path / "count"
 
@@ -123,7 +118,6 @@ def test_a_login_shell_that_cuts_quotes_at_newlines_runs_the_job_or_nothing_of_i
         pytest.param(r"""printf '%s\n' "it's a\\\\b" """, "it's a\\\\b\n", id="with a quote"),
     ],
 )
-@case("runbook 05", "fish takes one of two backslashes away: the host runs another command than was written")
 def test_a_login_shell_that_eats_backslashes_runs_the_job_as_written_or_nothing_of_it(
     tmp_path: Path, command: str, expected: str
 ) -> None:

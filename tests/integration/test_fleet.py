@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 
 from errors import UnknownError, UsageError
-from runbooks.engine.live import ssh as fleet_module
-from runbooks.engine.live.ssh import Fleet, UnreachableError
+from rehearsal.waiting import await_condition
+from runbooks.engine.live import ssh as door
+from runbooks.engine.live.fleet import Fleet
+from runbooks.engine.live.ssh import UnreachableError
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from tests import relay
 from tests.ssh_server import Server, new_key, running
 
 MB = 1024 * 1024
@@ -116,6 +119,59 @@ def test_an_unknown_user_key_is_refused(server: Server, tmp_path: Path) -> None:
         fleet.run(command("true"))
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is no private key"),
+        (b"ssh-ed25519 AAAAC3 chris@laptop\n", "it is no private key"),
+        (b"B\xfcro\x00", "it is no private key"),
+        (new_key().export_private_key(passphrase="a secret"), "it is encrypted; add it to the agent"),
+    ],
+    ids=["empty", "public", "bytes", "encrypted"],
+)
+def test_a_user_key_that_cannot_be_used_is_a_mistake_in_the_inventory(
+    server: Server, tmp_path: Path, content: bytes, why: str
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(UsageError, match=f"Reading the user key {tmp_path}/key failed: {why}"):
+        server.fleet(key=str(tmp_path / "key")).run(command("true"))
+
+
+def test_a_login_shell_that_runs_no_command_is_a_failure_and_nothing_was_done(tmp_path: Path) -> None:
+    """An account that is locked, or one for copying files alone."""
+    shell = tmp_path / "nologin"
+    shell.write_text("#!/bin/sh\necho This account is not available\nexit 1\n")
+    shell.chmod(0o755)
+    with running(tmp_path, shell=str(shell)) as (locked,), closing(locked.fleet()) as fleet:
+        with pytest.raises(UnreachableError, match=r"ran no sh \(exit 1: This account is not available\)") as refused:
+            fleet.run(command("echo acted"))
+        assert refused.value.hint == "Nothing was done there."
+
+
+def test_every_idle_connection_whose_other_end_hangs_is_replaced(server: Server, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    with relay.before(server.host.port) as way:
+        known.write_text(server.known().replace(f":{server.host.port} ", f":{way.port} "))
+        ssh = replace(server.ssh, known_hosts=str(known), connect_timeout=1)
+        with closing(Fleet({"db": replace(server.host, port=way.port)}, ssh)) as fleet, ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: fleet.run(command("sleep 0.5")), range(3)))
+            way.freeze()
+            for number in range(3):
+                assert fleet.run(command(f"echo {number}")).text == f"{number}\n"
+
+
+def test_what_the_users_own_file_has_is_told_where_a_host_is_not_reached(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host db\n  Port 2222\n  ProxyJump bastion\n")
+    (tmp_path / "known").write_text("")
+    with pytest.raises(UnreachableError) as refused:
+        server.fleet(known_hosts=str(tmp_path / "known")).run(command("true"))
+    assert "~/.ssh/config has Port, ProxyJump for it and is not read" in refused.value.hint
+
+
 def test_a_closed_port_is_a_failure_and_nothing_was_done(server: Server) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -149,9 +205,9 @@ def test_a_connection_abandoned_as_its_command_ends_is_not_used_while_it_is_bein
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A laptop that slept through a command's time did so: it woke to both."""
-    ended, close = threading.Event(), fleet_module._Connection.close
+    ended, close = threading.Event(), door.HostConnection.close
 
-    def closed_late(connection: fleet_module._Connection) -> None:
+    def closed_late(connection: door.HostConnection) -> None:
         assert ended.wait(10)
         threading.Event().wait(0.3)  # long enough for the next command to have begun
         close(connection)
@@ -159,8 +215,8 @@ def test_a_connection_abandoned_as_its_command_ends_is_not_used_while_it_is_bein
     with closing(server.fleet()) as fleet:
         fleet.run(command("true"))
         with monkeypatch.context() as patch:
-            patch.setattr(fleet_module._Connection, "close", closed_late)
-            patch.setattr(fleet_module._Connection, "run", said_when(ended, fleet_module._Connection.run))
+            patch.setattr(door.HostConnection, "close", closed_late)
+            patch.setattr(door._Remote, "run", said_when(ended, door._Remote.run))
             assert fleet.run(command("sleep 0.6; echo late", seconds=0.3)).text == "late\n"
             assert fleet.run(command("sleep 0.6; echo there")).text == "there\n"
 
@@ -179,19 +235,26 @@ def said_when(ended: threading.Event, run: Callable[..., object]) -> Callable[..
 def test_a_link_that_breaks_leaves_an_unknown_outcome(server: Server) -> None:
     with closing(server.fleet()) as fleet:
         fleet.run(command("true"))
-        threading.Timer(0.3, server.cut).start()
+        threading.Timer(0.5, server.cut).start()
         with pytest.raises(UnknownError, match="Unknown outcome"):
             fleet.run(command("sleep 5"))
         assert fleet.run(command("echo again")).text == "again\n"
 
 
-def test_closing_lets_go_of_a_running_command(server: Server) -> None:
-    fleet = server.fleet()
-    threading.Timer(0.3, fleet.close).start()
+def test_closing_lets_go_of_a_running_command(server: Server, tmp_path: Path) -> None:
+    fleet, begun = server.fleet(), tmp_path / "begun"
+
+    def close() -> None:
+        await_condition(begun.exists, doing="Waiting for the command", seconds=10)
+        fleet.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
     began = time.perf_counter()
     with pytest.raises(UnknownError):
-        fleet.run(command("sleep 5"))
-    assert time.perf_counter() - began < 2
+        fleet.run(command(f"touch {begun}; sleep 20"))
+    assert time.perf_counter() - began < 10
+    closer.join()
 
 
 def test_personal_files_and_variables_change_nothing(

@@ -16,7 +16,8 @@ from errors import UnknownError
 from inventory.model import Gateway
 from rehearsal.ports import LOOPBACK
 from rehearsal.waiting import await_condition
-from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.live.fleet import Fleet
+from runbooks.engine.live.ssh import UnreachableError
 from runbooks.engine.model.actions import RemoteCommand
 from tests.ssh_server import Server, new_key, running
 

@@ -30,7 +30,7 @@ from rehearsal.files import write_json
 from rehearsal.layout import MARK, Layout
 from rehearsal.waiting import await_condition
 from runbooks import cutover
-from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.model.actions import Command, RemoteCommand
 from runbooks.engine.model.history import Facts, History
 from runbooks.engine.model.plan import Plan

@@ -22,7 +22,7 @@ from inventory.model import Night, Role
 from inventory.scope import scope_of
 from runbooks.archives import contents
 from runbooks.cli.options import Option
-from runbooks.engine.live import ssh
+from runbooks.engine.live import fleet
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 from tests.declared import declared_tasks
@@ -217,7 +217,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*args: Any, **kwargs: Any) -> NoReturn:
         raise AssertionError("bad words reached for the world")
 
-    monkeypatch.setattr(ssh, "Fleet", forbidden)
+    monkeypatch.setattr(fleet, "Fleet", forbidden)
     monkeypatch.setattr(psycopg2, "connect", forbidden)
 
 

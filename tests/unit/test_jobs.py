@@ -17,7 +17,7 @@ import pytest
 from errors import CutoverError, UnknownError
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.executors import JobLost
-from runbooks.engine.live.job_scripts import CHUNK, news_script, start_script
+from runbooks.engine.live.job_scripts import BEHIND, CHUNK, news_script, start_script, stop_script
 from runbooks.engine.live.jobs import News, RemoteJobs, job_name, read_news
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.ports import JobState
@@ -159,6 +159,68 @@ def test_of_a_long_log_the_failures_are_kept_with_the_end(jobs: RemoteJobs) -> N
         "master public.t0: FAILED, lock timeout / master public.t1: FAILED, lock timeout / "
         "master public.t2: FAILED, lock timeout / 1999 / 2000 / 5 FAILED"
     )
+
+
+def test_of_a_log_that_is_far_ahead_failures_and_the_end_are_reported(jobs: RemoteJobs) -> None:
+    told: list[str] = []
+    huge = f"yes row | head -c {2 * BEHIND}"
+    output = jobs.run(job(f"{huge}; echo; echo t1: FAILED, lock timeout; {huge}; echo; echo end"), NAME, told.append)
+
+    assert last_lines(output.text).startswith("t1: FAILED, lock timeout / ")
+    assert (told[-1], output.text.endswith("row\n\nend\n")) == ("end", True)
+    assert any("bytes are left out here" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (r"1 of 9\r2 of 9\r", ["2 of 9"]),
+        (r"one\r\ntwo\r\n", ["one", "two"]),
+        (r"t1: FAILED\r2 of 9\rdone\n", ["done"]),
+        (r"\r\r\n", []),
+    ],
+    ids=["progress", "CRLF", "failure", "nothing"],
+)
+def test_of_a_line_that_is_written_over_its_last_words_are_told(
+    jobs: RemoteJobs, log: str, expected: list[str]
+) -> None:
+    told: list[str] = []
+    output = jobs.run(job(f"printf '{log}'"), NAME, told.append)
+
+    assert told == expected
+    assert ("FAILED" in output.text) == ("FAILED" in log)
+
+
+def test_progress_is_told_while_it_lasts(jobs: RemoteJobs, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        (tmp_path / "go").touch()
+
+    jobs.run(job("printf '1 of 9\\r'; while [ ! -e go ]; do sleep 0.02; done; echo done"), NAME, tell)
+
+    assert told == ["1 of 9", "done"]
+
+
+def test_a_job_is_not_stopped_for_good_where_there_is_no_room_to_note_it(ssh: ThisMachine) -> None:
+    """It would begin when an interrupted start of it gets through."""
+    limited = RemoteCommand(host="here", command=f"trap '' XFSZ; ulimit -f 0; {stop_script(NAME)}")
+
+    output = ssh.run(limited)
+
+    assert (output.code, output.text) == (1, "")
+    assert "no room" in output.error
+
+
+@pytest.mark.parametrize("pid", ["", "\n", "12"], ids=["empty", "blank", "half"])
+def test_a_claim_that_was_written_in_part_is_of_no_running_job(ssh: ThisMachine, jobs: RemoteJobs, pid: str) -> None:
+    folder = ssh.home / ".cutover/jobs" / NAME
+    folder.mkdir(parents=True)
+    (folder / "pid").write_text(pid)
+
+    assert jobs.look("here", NAME).state == "lost"
+    (folder / "pid").unlink()
 
 
 def test_a_failed_job_is_reported_with_its_last_lines_and_the_place_of_its_log(

@@ -27,7 +27,7 @@ from runbooks.engine.model.actions import (
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, ObjectStore, OnLine, Sql, Ssh
-from runbooks.engine.model.probe_output import Unreadable, complaint, last_lines
+from runbooks.engine.model.probe_output import Unreadable, complaint, ended, last_lines
 from runbooks.engine.model.step import Check, Verdict, fails, holds, unseen
 
 
@@ -165,7 +165,7 @@ def _complaint(action: Action, name: str, output: ProbeOutput) -> str:
     """Return why an action failed; of a detached job its last lines, and the place of its log."""
     if not isinstance(action, DetachedJob):
         return complaint(str(action), output)
-    return f"{action} exited {output.code}: {last_lines(output.text or output.error)}; its log there: {log_path(name)}"
+    return f"{action} {ended(output.code)}: {last_lines(output.text or output.error)}; its log there: {log_path(name)}"
 
 
 def _tried(object_store: ObjectStore, name: str) -> ProbeOutput:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from errors import CutoverError, UnknownError
 from runbooks.engine.live.executors import JobLost, log_path
 from runbooks.engine.live.job_scripts import (
-    CHUNK,
+    MOST_FAILURES,
     list_script,
     look_script,
     news_script,
@@ -25,7 +25,7 @@ from runbooks.engine.live.job_scripts import (
 from runbooks.engine.live.running_jobs import RunningJob, read_jobs
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.ports import Clock, JobState, OnLine, Ssh
-from runbooks.engine.model.probe_output import FAILURE, last_lines
+from runbooks.engine.model.probe_output import FAILURE, excerpt, last_lines
 
 FIRST_PAUSE = timedelta(milliseconds=200)
 LONGEST_PAUSE = timedelta(seconds=3)
@@ -33,7 +33,6 @@ RUNNING = "running"
 SILENCE = timedelta(minutes=10)
 SILENT = "silent"  # no news of the job arrived
 TAIL = 2000  # characters of log kept for the result
-MOST_FAILURES = 3  # lines kept of those that report a failure before that
 
 
 def job_name(run: str, step: str, host: str, attempt: int) -> str:
@@ -47,13 +46,14 @@ class News:
 
     state: str  # running, exited, lost, absent or silent
     code: int = 0  # exit status
-    size: int = 0  # bytes of log fetched
-    text: str = ""  # those bytes
+    next: int = 0  # the byte of the log with which the next piece begins
+    end: int = 0  # bytes of the log when this was fetched
+    text: str = ""  # the piece of the log before `next`
 
     @property
     def more(self) -> bool:
         """True if the log has more than was fetched."""
-        return self.size == CHUNK
+        return self.next < self.end
 
     @property
     def last(self) -> bool:
@@ -100,7 +100,7 @@ class RemoteJobs:
         try:
             return read_state(output.text)
         except ValueError:
-            why = output.error.strip() or output.text.strip() or "no reason given"
+            why = excerpt(output.error) or excerpt(output.text) or "no reason given"
             raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
 
     def _follow(self, job: DetachedJob, name: str, on_line: OnLine, offset: int = 0) -> ProbeOutput:
@@ -113,7 +113,7 @@ class RemoteJobs:
             if news.last:
                 return _ending(job, name, news, log)
             if not news.more:
-                pause = FIRST_PAUSE if news.size else min(pause * 1.3, LONGEST_PAUSE)
+                pause = FIRST_PAUSE if news.text else min(pause * 1.3, LONGEST_PAUSE)
                 self.clock.wait(pause)
         raise self._unknown(job, name, late=self.clock.ticks() >= end)
 
@@ -124,7 +124,7 @@ class RemoteJobs:
             return read_news(output.text)
         except (CutoverError, ValueError) as error:
             on_line(f"no news from {host}, trying again: {error}")
-            return News(state=SILENT)
+            return News(state=SILENT, next=offset, end=offset)
 
     def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
         why = f"it has not ended within {job.timeout}" if late else f"no news for {self.silence}"
@@ -135,10 +135,13 @@ class RemoteJobs:
 
 
 def read_news(text: str) -> News:
-    """Parse the news a script printed: a line `state code size`, then the bytes of the log. Raises ValueError."""
+    """Parse the news a script printed: a line `state code next end`, then a piece of the log. Raises ValueError."""
     head, _, body = text.partition("\n")
-    state, code, size = head.split()
-    return News(state=state, code=int(code), size=int(size), text=body)
+    try:
+        state, code, following, end = head.split()
+        return News(state=state, code=int(code), next=int(following), end=int(end), text=body)
+    except ValueError:
+        raise ValueError(f"its answer can't be read: {excerpt(head) or 'nothing'}") from None
 
 
 def read_state(text: str) -> JobState:
@@ -165,16 +168,24 @@ class _Log:
 
     def add(self, news: News) -> None:
         """Add the next piece."""
-        self.offset += news.size
+        self.offset = news.next
         self.tail = (self.tail + news.text)[-TAIL:]
         *lines, self._rest = (self._rest + news.text).split("\n")
-        if news.last and self._rest:
+        if news.last:
             lines.append(self._rest)
+        else:  # progress that is written over itself has no end of a line before all is over
+            over, returned, self._rest = self._rest.rpartition("\r")
+            lines.append(over + returned)
         for line in lines:
-            if FAILURE in line and len(self._failures) < MOST_FAILURES:
-                self._failures.append(line)
-            if line.strip():
-                self._on_line(line)
+            self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        """Tell what is seen of a line at last; what failed on the way is kept, too."""
+        parts = [part for part in line.split("\r") if part.strip()]
+        failures = [part for part in parts if FAILURE in part]
+        self._failures += failures[: MOST_FAILURES - len(self._failures)]
+        for part in parts[-1:]:
+            self._on_line(part)
 
 
 def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> ProbeOutput:

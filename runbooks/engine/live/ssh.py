@@ -2,107 +2,100 @@
 
 from __future__ import annotations
 
-import logging
+import secrets
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fabric import Config, Connection
 from fabric.runners import Remote
-from paramiko import BadHostKeyException, Channel, PasswordRequiredException, RejectPolicy, SSHException
+from paramiko import Channel, MissingHostKeyPolicy, PKey, SSHException, Transport
 from paramiko.ssh_exception import AuthenticationException, ChannelException
 
 from errors import CutoverError, UnknownError, UsageError
 from inventory.model import Host, Ssh
+from runbooks.engine.live.known_hosts import KnownKeys, known_keys
+from runbooks.engine.live.ssh_answer import SHELL, Hearing, script
+from runbooks.engine.live.ssh_config import unread
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from runbooks.engine.model.probe_output import excerpt
 
 KEEPALIVE = 30  # seconds
 LOST = -1  # the exit code of a command whose end was not seen
-MAX_OUTPUT = 1024 * 1024  # bytes of a command's output, at most
+NOTHING_DONE = "Nothing was done there."
 
 
 class UnreachableError(CutoverError):
     """A host could not be reached, so nothing was done there."""
 
 
-class Fleet:
-    """The hosts of an environment; a connection serves one thread at a time and is then reused."""
-
-    def __init__(self, hosts: Mapping[str, Host], ssh: Ssh) -> None:
-        # Paramiko logs the errors it raises; the operator should read them once.
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
-        self._hosts = hosts
-        self._ssh = ssh
-        self._idle: dict[str, list[_Connection]] = defaultdict(list)
-        self._all: set[_Connection] = set()
-        self._guard = threading.Lock()
-
-    def run(self, command: RemoteCommand) -> ProbeOutput:
-        """Run a command and return its output and exit code.
-
-        Raises UnreachableError if it was not begun, UnknownError if its end was not seen.
-        """
-        with self._connection(command.host) as connection:
-            return connection.perform(command)
-
-    def close(self) -> None:
-        """Close every connection, including those in use."""
-        with self._guard:
-            connections = list(self._all)
-            self._all.clear()
-            self._idle.clear()
-        for connection in connections:
-            connection.close()
-
-    @contextmanager
-    def _connection(self, name: str) -> Iterator[_Connection]:
-        connection = self._take(name)
-        try:
-            connection.reach()
-            yield connection
-        except BaseException:
-            self._forget(connection)
-            raise
-        with self._guard:
-            if connection in self._all:
-                self._idle[name].append(connection)
-
-    def _take(self, name: str) -> _Connection:
-        with self._guard:
-            idle = self._idle[name]
-            connection = idle.pop() if idle else _connection(self._hosts[name], self._ssh)
-            self._all.add(connection)
-        return connection
-
-    def _forget(self, connection: _Connection) -> None:
-        with self._guard:
-            self._all.discard(connection)
-        connection.close()
+class NotSent(UnreachableError):
+    """The command was not sent: its connection opened no channel for it."""
 
 
-class _BoundedRemote(Remote):  # type: ignore[misc]  # Fabric has no types
-    """Reads a command's output to its end, and holds no more than its last part in memory."""
+class _Remote(Remote):  # type: ignore[misc]  # Fabric has no types
+    """Runs one command by a bare shell, and reads its output to the end."""
 
     read_chunk_size = 64 * 1024
 
+    def __init__(self, connection: HostConnection, command: str) -> None:
+        super().__init__(connection)
+        mark = f"cutover-{secrets.token_hex(8)}"
+        self._script = script(command, mark).encode()
+        self.out, self.err = Hearing(mark), Hearing(mark)
+        self.sent = False
+
+    def send_start_message(self, command: str) -> None:
+        """Start the shell and give it the script, whose end is the end of its input: what asks gets no answer."""
+        super().send_start_message(command)
+        self.sent = True
+        self.channel.sendall(self._script)
+        self.channel.shutdown_write()
+
     def read_proc_output(self, reader: Callable[[int], bytes]) -> Iterator[str]:
-        """Yield a short output in full, the end of a long one. One piece: Fabric joins all pieces for each new one."""
-        tail, size = bytearray(), 0
+        """Read a stream to its end, and yield nothing: Fabric would join all pieces for each new one."""
+        hearing = self.err if reader == self.read_proc_stderr else self.out
         while data := reader(self.read_chunk_size):
-            size += len(data)
-            tail += data
-            if len(tail) > 2 * MAX_OUTPUT:
-                del tail[:-MAX_OUTPUT]
-        yield _ending(bytes(tail), size)
+            hearing.add(data)
+        yield from ()
 
 
-class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
+class _KnownKeys(MissingHostKeyPolicy):
+    """Recognizes a host by its keys in known_hosts; Paramiko itself is given none."""
+
+    def __init__(self, keys: KnownKeys) -> None:
+        self._known = keys
+
+    def missing_host_key(self, client: object, hostname: str, key: PKey) -> None:
+        """Raise _KeyRefused unless the key is the host's."""
+        if reason := self._known.refusal(key.asbytes()):
+            raise _KeyRefused(reason)
+
+    def transport(self, sock: Any, **options: Any) -> Transport:
+        """Return a transport that asks the host for a key of a known kind first."""
+        transport = Transport(sock, **options)
+        offered = transport.get_security_options()
+        preferred = [name for kind in self._known.kinds for name in _SIGNATURES.get(kind, (kind,))]
+        kinds = tuple(offered.key_types)
+        first = [kind for kind in preferred if kind in kinds]
+        offered.key_types = [*first, *(kind for kind in kinds if kind not in first)]
+        return transport
+
+
+_SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+
+
+class _KeyRefused(SSHException):
+    """A host showed a key by which it is not recognized."""
+
+
+class HostConnection(Connection):  # type: ignore[misc]  # Fabric has no types
     """A connection to one host that trusts only the inventory's known_hosts and reads no user's SSH configuration."""
 
-    def __init__(self, host: Host, ssh: Ssh, gateway: _Connection | None = None) -> None:
+    def __init__(self, host: Host, ssh: Ssh, gateway: HostConnection | None = None) -> None:
+        keys = _KnownKeys(_known_keys(Path(ssh.known_hosts).expanduser(), host))
         super().__init__(
             host=host.address,
             user=host.user,
@@ -111,12 +104,11 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
             gateway=gateway,
             connect_timeout=ssh.connect_timeout,
             forward_agent=False,
-            connect_kwargs=_connect_arguments(ssh),
+            connect_kwargs={**_connect_arguments(ssh), "transport_factory": keys.transport},
         )
-        self._set(_name=host.name, _patience=ssh.connect_timeout)
+        self._set(_name=host.name, _patience=ssh.connect_timeout, _key=ssh.key)
         # Fabric accepts any host key, even a changed one.
-        self.client.set_missing_host_key_policy(RejectPolicy())
-        _load_known_hosts(self.client, Path(ssh.known_hosts).expanduser())
+        self.client.set_missing_host_key_policy(keys)
 
     # Compared by identity: Fabric considers two connections to the same host equal.
     __hash__ = object.__hash__
@@ -124,19 +116,14 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
 
     def reach(self) -> None:
         """Open the connection unless it is open. Raises UnreachableError with the reason."""
+        began = time.monotonic()
         try:
             self.open()
             self.transport.set_keepalive(KEEPALIVE)
-        except BadHostKeyException as error:
-            raise self._refused("its host key differs from the one in known_hosts") from error
-        except PasswordRequiredException as error:
-            raise self._refused("the user key is encrypted; add it to the agent") from error
-        except AuthenticationException as error:
-            raise self._refused(f"it does not let {self.user} in") from error
-        except SSHException as error:
-            raise self._refused(self._why(error)) from error
-        except (OSError, EOFError) as error:
-            raise self._refused(_reason(error)) from error
+        except CutoverError:  # of the gateway
+            raise
+        except Exception as error:  # Paramiko's thread hands on whatever a message of the other end raised in it
+            raise self._refused(self._why(error, late=time.monotonic() - began > 0.9 * self._patience)) from error
 
     def create_session(self) -> Channel:
         """Return a channel; without a time limit a hanging host would block for an hour."""
@@ -162,7 +149,7 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
             self.gateway.close()
 
     def perform(self, command: RemoteCommand) -> ProbeOutput:
-        """Run a command within its time limit."""
+        """Run a command within its time limit. Raises NotSent, or UnknownError if its end was not seen."""
         out_of_time = threading.Event()
 
         def give_up() -> None:
@@ -172,75 +159,119 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         limit = threading.Timer(command.timeout.total_seconds(), give_up)
         limit.daemon = True
         limit.start()
+        remote = _Remote(self, command.command)
         try:
-            result = self.run(command.command, hide=True, warn=True, in_stream=False, pty=False, encoding="utf-8")
-        except Exception as error:  # any failure after the command was sent leaves its outcome unknown
+            result = remote.run(SHELL, hide=True, warn=True, in_stream=False, pty=False, encoding="utf-8")
+        except Exception as error:  # whatever was raised, what was sent decides
+            if not remote.sent:
+                raise self._not_sent(error) from error
             raise self._lost(command, out_of_time.is_set(), _reason(error)) from error
         finally:
             limit.cancel()
             limit.join()  # so that the connection is not reopened while the timer is closing it
-        if result.exited == LOST:
-            raise self._lost(command, out_of_time.is_set(), "the connection was lost")
-        return ProbeOutput(code=result.exited, text=result.stdout, error=result.stderr)
+        if answer := remote.out.answer:
+            return ProbeOutput(code=answer.code, text=answer.text, error=remote.err.text if remote.err.begun else "")
+        if result.exited != LOST and not remote.out.begun:
+            raise self._no_shell(result.exited, remote)
+        alive = result.exited != LOST or self.is_connected
+        why = "its shell there was ended from outside" if alive else "the connection was lost"
+        raise self._lost(command, out_of_time.is_set(), why)
 
-    def _why(self, error: SSHException) -> str:
-        """Return Paramiko's message, or a clearer one for two obscure errors."""
-        if "not found in known_hosts" in str(error):
-            return "its host key is not in known_hosts"
+    def _why(self, error: Exception, *, late: bool) -> str:
+        """Return Paramiko's message, or a clearer one for what it tells obscurely."""
+        if isinstance(error, _KeyRefused) or not isinstance(error, SSHException):
+            return _reason(error)
+        transport = self.client.get_transport()
+        greeted, ended = bool(transport and transport.remote_version), not (transport and transport.is_active())
         # Without a greeting Paramiko raises the first or, if it goes on to ask for the key, the second.
-        silent = any(words in str(error) for words in ("protocol banner", "No existing session"))
-        return f"no greeting of an SSH server within {self._patience} s" if silent else _reason(error)
+        if not greeted and any(words in str(error) for words in ("protocol banner", "No existing session")):
+            if late:
+                return f"no greeting of an SSH server within {self._patience} s"
+            return "it hung up before it greeted, as a server does that has too many logins at once (MaxStartups)"
+        if transport and transport.initial_kex_done and ended:
+            return (
+                f"it hung up while {self.user} logged in, as a server does that was shown too many keys{self._advice}"
+            )
+        if "No authentication methods" in str(error):
+            return "there is no user key: the agent has none, and the inventory names none under ssh/key"
+        return f"it does not let {self.user} in" if isinstance(error, AuthenticationException) else _reason(error)
+
+    @property
+    def _advice(self) -> str:
+        return "" if self._key else "; ssh/key in the inventory names one, and the agent is not asked"
+
+    def _not_sent(self, error: Exception) -> NotSent:
+        target = self._target
+        return NotSent(
+            f"Running a command on {target} failed: it opened no channel ({_reason(error)}).", hint=NOTHING_DONE
+        )
+
+    def _no_shell(self, code: int, remote: _Remote) -> UnreachableError:
+        said = excerpt(" ".join((remote.out.text + remote.err.text).split())) or "nothing"
+        message = f"Running a command on {self._target} failed: the login shell of {self.user} ran no {SHELL}"
+        return UnreachableError(f"{message} (exit {code}: {said}).", hint=NOTHING_DONE)
+
+    @property
+    def _target(self) -> str:
+        return f"{self._name} ({self.user}@{self.host}:{self.port})"
 
     def _refused(self, reason: str) -> UnreachableError:
-        target = f"{self._name} ({self.user}@{self.host}:{self.port})"
-        return UnreachableError(f"Connecting to {target} failed: {reason}.", hint="Nothing was done there.")
+        hint = NOTHING_DONE + unread(self._name, self.host)
+        return UnreachableError(f"Connecting to {self._target} failed: {reason}.", hint=hint)
 
     def _lost(self, command: RemoteCommand, late: bool, reason: str) -> UnknownError:
         why = f"no end within {command.timeout.total_seconds():.0f} s" if late else reason
         return UnknownError(f"Unknown outcome {command}: {why}.", hint="It may still be running there.")
 
 
-def _connection(host: Host, ssh: Ssh) -> _Connection:
+def connection_to(host: Host, ssh: Ssh) -> HostConnection:
     """Return a connection with its own connection to the gateway, so that one host's failure breaks no other's."""
     if ssh.gateway is None:
-        return _Connection(host, ssh)
+        return HostConnection(host, ssh)
     gateway = Host(
         name="the gateway", address=ssh.gateway.address, user=ssh.gateway.user, port=ssh.gateway.port, roles=()
     )
-    return _Connection(host, ssh, gateway=_Connection(gateway, ssh))
-
-
-def _ending(tail: bytes, size: int) -> str:
-    """Return an output as text: a long one's end, from the start of a line, below a line that says so."""
-    if size <= MAX_OUTPUT:
-        return tail.decode("utf-8", "replace")
-    end = tail[-MAX_OUTPUT:]
-    end = end[end.find(b"\n", 0, -1) + 1 :]
-    return f"[{size - len(end)} bytes before this are omitted]\n{end.decode('utf-8', 'replace')}"
+    return HostConnection(host, ssh, gateway=HostConnection(gateway, ssh))
 
 
 def _config() -> Config:
     """Return Fabric's defaults, without any user's files or variables."""
-    return Config(lazy=True, overrides={"load_ssh_configs": False, "runners": {"remote": _BoundedRemote}})
+    return Config(lazy=True, overrides={"load_ssh_configs": False})
 
 
 def _connect_arguments(ssh: Ssh) -> dict[str, Any]:
     """Return new arguments for each connection: Fabric modifies them."""
     limits = dict.fromkeys(("banner_timeout", "auth_timeout", "channel_timeout"), ssh.connect_timeout)
-    key = {"key_filename": str(Path(ssh.key).expanduser())} if ssh.key else {}
+    key = {"pkey": _user_key(Path(ssh.key).expanduser())} if ssh.key else {}
     return {**limits, **key, "look_for_keys": False, "allow_agent": ssh.key is None}
 
 
-def _load_known_hosts(client: Any, path: Path) -> None:
+def _user_key(path: Path) -> PKey:
+    """Return the user's key; Paramiko would try a file as each kind of key, and tell the last one's refusal."""
+    hint = "ssh/key in the inventory names the file of a private key; without it, the agent's keys are used."
     try:
-        client.load_system_host_keys(str(path))
+        return PKey.from_path(str(path))
+    except OSError as error:
+        raise UsageError(f"Reading the user key {path} failed: {error.strerror}.", hint=hint) from error
+    except TypeError as error:  # a password is needed
+        why = "it is encrypted; add it to the agent and take ssh/key out of the inventory"
+        raise UsageError(f"Reading the user key {path} failed: {why}.") from error
+    except Exception as error:  # whatever the libraries below make of a file that is no key
+        raise UsageError(
+            f"Reading the user key {path} failed: it is no private key ({_reason(error)}).", hint=hint
+        ) from error
+
+
+def _known_keys(path: Path, host: Host) -> KnownKeys:
+    try:
+        return known_keys(path.read_bytes(), host.address, host.port)
     except OSError as error:
         hint = "The inventory's ssh/known_hosts names the file; unknown hosts are refused."
         raise UsageError(f"Reading the host keys in {path} failed: {error.strerror}.", hint=hint) from error
 
 
 def _reason(error: BaseException) -> str:
-    with suppress(AttributeError):
-        if text := getattr(error, "strerror", None):
-            return str(text)
-    return " ".join(str(error).split()) or type(error).__name__
+    if text := getattr(error, "strerror", None):
+        return str(text)
+    words = excerpt(" ".join(str(error).split())) or type(error).__name__
+    return f"{words} ({type(error).__name__})" if isinstance(error, ValueError) else words

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.preconditions import CLOCKS_APART
 
 FAILURE = "FAILED"  # the word by which a task of this tool reports a table, a school or a shard that failed
 LAST = 3  # lines
+EXCERPT = 200  # characters
 
 
 class Unreadable(Exception):
@@ -65,6 +68,14 @@ def moment(text: object) -> datetime:
     return stamp
 
 
+def past_moment(text: object, now: datetime) -> datetime:
+    """Return a time as `moment` does, if it is over by our clock. Raises Unreadable."""
+    stamp = moment(text)
+    if stamp > now + CLOCKS_APART:
+        raise Unreadable(f"{stamp:%Y-%m-%d %H:%M:%S} UTC is in the future by this machine's clock")
+    return stamp
+
+
 def not_before(stamp: datetime, reference: datetime) -> bool:
     """True if a time, which may be truncated to whole seconds, is not earlier than the reference."""
     return stamp >= reference.replace(microsecond=0)
@@ -73,7 +84,15 @@ def not_before(stamp: datetime, reference: datetime) -> bool:
 def complaint(effect: str, output: ProbeOutput) -> str:
     """Return one line that says why a command failed."""
     last = (output.error.strip() or output.text.strip()).splitlines()[-1:] or ["it printed nothing"]
-    return f"{effect} exited {output.code}: {last[0].strip()}"
+    return f"{effect} {ended(output.code)}: {last[0].strip()}"
+
+
+def ended(code: int) -> str:
+    """Return how a command ended: by its exit code, of which a shell makes 128 and more of a signal's number."""
+    try:
+        return f"was ended by {signal.Signals(code - 128).name} (exit code {code})"
+    except ValueError:
+        return f"exited {code}"
 
 
 def last_lines(text: str) -> str:
@@ -83,7 +102,13 @@ def last_lines(text: str) -> str:
     return " / ".join([*failures, *lines[-LAST:]]) or "it printed nothing"
 
 
+def excerpt(text: str) -> str:
+    """Return the beginning of a host's words, as far as a sentence has room for them."""
+    words = text.strip()
+    return words if len(words) <= EXCERPT else f"{words[:EXCERPT]}…"
+
+
 def _quoted(output: ProbeOutput) -> str:
     if output.text.strip():
-        return repr(output.text.strip()[:200])
-    return f"nothing (exit {output.code}: {output.error.strip()[:200] or 'no message'})"
+        return repr(excerpt(output.text))
+    return f"nothing (exit {output.code}: {excerpt(output.error) or 'no message'})"
