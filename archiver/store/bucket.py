@@ -127,7 +127,7 @@ class Bucket:
                     Metadata=metadata,
                     IfNoneMatch="*",
                 )
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             if _code(error) != "PreconditionFailed":
                 raise self._failed("Storing", key, error) from error
             answer = self._head(key)
@@ -158,7 +158,7 @@ class Bucket:
     def _head(self, key: str) -> Mapping[str, Any]:
         try:
             return self._client.head_object(Bucket=self._store.bucket, Key=self._full(key))
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Reading the metadata of", key, error) from error
 
     def get(self, key: str, path: Path, piece: range | None = None, *, limit: int | None = None) -> Digests:
@@ -186,7 +186,7 @@ class Bucket:
                     if limit is not None and arrived > limit:
                         raise self._too_large(key, limit)
                     yield chunk
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Fetching", key, error) from error
 
     def put_text(self, key: str, text: str) -> bool:
@@ -216,20 +216,29 @@ class Bucket:
         body = text.encode()
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         try:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._store.bucket, Key=self._full(key), Body=body, ChecksumSHA256=checksum, IfNoneMatch="*"
             )
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             if _code(error) != "PreconditionFailed":
                 raise self._failed("Storing", key, error) from error
             return self.text(key) == text  # our own request, whose answer was lost
+        named = (answer.get("ChecksumSHA256"), answer.get("ETag", "").strip('"'))
+        proven = checksum == named[0] or hashlib.md5(body, usedforsecurity=False).hexdigest() == named[1]
+        if not proven and self.text(key) != text:  # an encrypted object has an ETag of another kind
+            raise self._foreign("Storing", key)
         return True
 
     def text(self, key: str) -> str | None:
         """Return a small text; None if there is no such object."""
         try:
-            return self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))["Body"].read().decode()
-        except (ClientError, BotoCoreError) as error:
+            answer = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))
+            if "ETag" not in answer:
+                raise self._foreign("Fetching", key)
+            return answer["Body"].read().decode()
+        except UnicodeDecodeError as error:
+            raise self._foreign("Fetching", key) from error
+        except _failures() as error:
             if _code(error) == "NoSuchKey":
                 return None
             raise self._failed("Fetching", key, error) from error
@@ -238,14 +247,14 @@ class Bucket:
         """Delete an object; a missing one is success."""
         try:
             self._client.delete_object(Bucket=self._store.bucket, Key=self._full(key))
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Deleting", key, error) from error
 
     def versioned(self) -> bool:
         """True if the bucket keeps, or once kept, versions of deleted objects."""
         try:
             return "Status" in self._client.get_bucket_versioning(Bucket=self._store.bucket)
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Reading whether there are versions under", "", error) from error
 
     def delete_versions(self, key: str) -> None:
@@ -256,7 +265,7 @@ class Bucket:
                 for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
                     if version["Key"] == full:
                         self._client.delete_object(Bucket=bucket, Key=full, VersionId=version["VersionId"])
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Deleting the versions of", key, error) from error
 
     def folders(self) -> list[str]:
@@ -266,7 +275,7 @@ class Bucket:
                 Bucket=self._store.bucket, Prefix=self._full(""), Delimiter="/"
             )
             return [item["Prefix"].split("/")[-2] for page in pages for item in page.get("CommonPrefixes", ())]
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Listing", "", error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
@@ -279,12 +288,14 @@ class Bucket:
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._store.bucket, Prefix=self._full(prefix)
             ):
+                if "Name" not in page:  # each list names its bucket
+                    raise self._foreign("Listing", prefix)
                 for item in page.get("Contents", ()):
                     location = self.location(item["Key"].removeprefix(self._full("")))
                     yield StoredObject(
                         location=location, size=item["Size"], modified=item["LastModified"], etag=_etag(item)
                     )
-        except (ClientError, BotoCoreError) as error:
+        except _failures() as error:
             raise self._failed("Listing", prefix, error) from error
 
     def _full(self, key: str) -> str:
@@ -297,10 +308,21 @@ class Bucket:
             hint="The object was altered or swapped. Look for an older version of it in the store.",
         )
 
+    def _foreign(self, operation: str, key: str) -> StorageError:
+        sentence = f"{operation} {self.location(key)} failed: the answer is not a store's, but a proxy's or a web page."
+        return StorageError(sentence, hint="Is store/endpoint in the inventory the store itself?")
+
     def _failed(self, operation: str, key: str, error: Exception) -> StorageError:
         reason = _code(error) or type(error).__name__
         sentence = f"{operation} {self.location(key)} failed: {answers.cause(reason)}."
         return StorageError(sentence, hint=answers.hint(reason))
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what boto3 raises; called only once something was raised, when all of botocore is loaded anyway."""
+    from botocore.parsers import ResponseParserError
+
+    return ClientError, BotoCoreError, ResponseParserError
 
 
 def _stored(digests: Digests, answer: Mapping[str, Any]) -> StoredDigests:

@@ -16,11 +16,10 @@ from errors import CutoverError
 from inventory.model import Environment, Store
 from rehearsal.ports import LOOPBACK
 from runbooks.cli.object_store import EnvironmentStore
-from runbooks.engine.live.store_journal import ForeignJournalError, StoreJournal, read_store_journal
+from runbooks.engine.live.store_journal import StoreJournal, read_store_journal
 from runbooks.engine.model.journal import Event, FileJournal, Kind, read_events
 from runbooks.night import files
 from tests import web
-from tests.cases import case
 from tests.cases.runbook_conducted import HANGS, conducted
 from tests.fakes import EVENING, FakeObjectStore, rehearsal
 
@@ -72,14 +71,12 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 
-@case("runbook 35", "any 200 counts as kept")
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 def test_an_event_is_not_stored_because_something_answered_200(tmp_path: Path, page: bytes) -> None:
     with answered_by_another(tmp_path, page) as store, pytest.raises(CutoverError, match=FOLDER):
         EnvironmentStore(store).put_new(f"{FOLDER}/000001", "an event")
 
 
-@case("runbook 35", "any 200 counts as an empty list")
 @pytest.mark.parametrize("page", [PAGES["a page"].partition(b">")[2], PAGES["nothing"]], ids=["a page", "nothing"])
 def test_a_web_page_is_not_a_listing_of_a_store(tmp_path: Path, page: bytes) -> None:
     with answered_by_another(tmp_path, page) as store, pytest.raises(CutoverError, match="nights"):
@@ -94,7 +91,6 @@ def written(path: Path) -> tuple[Event, ...]:
     return journal.events
 
 
-@case("runbook 35", "where a page is the list of nights, status says that a night has not begun")
 def test_a_night_has_begun_although_another_server_answers_for_the_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -106,11 +102,6 @@ def test_a_night_has_begun_although_another_server_answers_for_the_store(
         assert files.events_of(environment, DATE) == known
 
 
-@case(
-    "runbook 35",
-    "a file that has what the store lost is refused, on its own machine too",
-    raises=(ForeignJournalError,),
-)
 @pytest.mark.parametrize("lost", [1, 2, 3])
 def test_events_that_the_store_lost_are_put_back_from_a_file_that_has_them(tmp_path: Path, lost: int) -> None:
     path, object_store = tmp_path / "journal.jsonl", FakeObjectStore()
@@ -123,7 +114,6 @@ def test_events_that_the_store_lost_are_put_back_from_a_file_that_has_them(tmp_p
     assert read_store_journal((), object_store, FOLDER) == read_events(path) == journal.events
 
 
-@case("runbook 35", "a machine that has no file is told of the hole, and of no way on")
 def test_a_gap_that_nothing_fills_is_reported_with_a_way_on(tmp_path: Path) -> None:
     object_store = FakeObjectStore()
     events = written(tmp_path / "journal.jsonl")

@@ -47,7 +47,9 @@ class StoreJournal(FileJournal):
         operator: str,
         redactor: Redactor | None = None,
     ) -> None:
-        events = read_store_journal(read_events(path), object_store, folder)
+        local = read_events(path)
+        events = read_store_journal(local, object_store, folder)
+        _put_back(local, object_store, folder)
         super().__init__(path, now=now, operator=operator, redactor=redactor)
         self._turns = Turns()
         self._object_store = object_store
@@ -113,25 +115,37 @@ def next_folder(object_store: ObjectStore, date: str) -> str:
 
 
 def read_store_journal(local: Sequence[Event], object_store: ObjectStore, folder: str) -> tuple[Event, ...]:
-    """Return the events in the store; `local`, those in this machine's file, are not fetched again.
+    """Return the events in the store; `local`, those in this machine's file, are not fetched, and may be lost there.
 
     Raises ForeignJournalError if the file's events differ from the store's, NewerJournalError if a newer version of
     this tool wrote some of them, CutoverError if an event is missing, or was changed after it was written.
     """
     heads = object_store.names(f"{HEADS}{folder}/") if folder else []  # before the names, which may become more
     names = object_store.names(f"{folder}/") if folder else []
-    if local and (len(names) < len(local) or object_store.get(names[len(local) - 1]) != local[-1].to_json()):
+    common = [event for event in local if _name(folder, event.number) in names]
+    # Each event has the digest of the one before it: where the last one is the same, all are.
+    if local and (not common or object_store.get(_name(folder, common[-1].number)) != common[-1].to_json()):
         raise ForeignJournalError(
             f"This machine's journal has {many(len(local), 'event')} that the store does not have.",
             hint="Is it another store? If that night is over for good, move its journal.jsonl away.",
         )
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        texts = list(pool.map(object_store.get, names[len(local) :]))
+        texts = list(pool.map(object_store.get, names[len(common) :]))
     events = (*local, *(_event(text) for text in texts))
     refuse_incomplete(events, f"The night's journal in the store, {folder},")
     for head in heads:
         _refuse_other_head(events, head)
     return events
+
+
+def _put_back(local: Sequence[Event], object_store: ObjectStore, folder: str) -> None:
+    """Store events of this machine's file that the store has lost; one that is there is never replaced."""
+    names = set(object_store.names(f"{folder}/")) if local else set()
+    for event in local:
+        if _name(folder, event.number) not in names and not object_store.put_new(
+            _name(folder, event.number), event.to_json()
+        ):
+            raise ForeignJournalError(f"The store has another event {event.number} than this machine's journal.")
 
 
 def _refuse_other_head(events: Sequence[Event], head: str) -> None:

@@ -124,7 +124,11 @@ def refuse_incomplete(events: Sequence[Event], where: str) -> None:
     Events that a version without digests wrote are taken as they are, up to the first that carries one.
     """
     if [event.number for event in events] != list(range(1, len(events) + 1)):
-        raise CutoverError(f"{where} is damaged: an event is missing.")
+        raise CutoverError(
+            f"{where} is damaged: an event is missing.",
+            hint="Resume on the machine that ran the night: its journal.jsonl puts back what the store lost. If that "
+            "file lacks it, move the file away: the store has the whole night.",
+        )
     chained = False
     for previous, event in zip((None, *events), events, strict=False):
         if (event.before or chained) and event.before != (previous.digest if previous else NO_EVENT):
