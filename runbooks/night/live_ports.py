@@ -5,10 +5,11 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
+from typing import TYPE_CHECKING
 
 import dns.exception
 import dns.resolver
@@ -21,11 +22,13 @@ from inventory.platforms import Aws
 from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.executors import LiveExecutor
-from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQuery
 from runbooks.engine.model.probe_output import excerpt
 from runbooks.night.amazon import AmazonApi
+
+if TYPE_CHECKING:
+    from runbooks.engine.live.fleet import Fleet
 
 PATIENCE = 10  # seconds for an answer
 SECOND_PATIENCE = 2  # seconds for the answer about IPv6 where the one about IPv4 has come
@@ -35,8 +38,7 @@ LIMITS = {"statement_timeout": "60s"}
 @contextmanager
 def live_executor(environment: Environment, clock: SystemClock) -> Iterator[LiveExecutor]:
     """Yield an executor for the live environment; close its connections at the end."""
-    fleet = Fleet(environment.hosts, environment.ssh)
-    try:
+    with fleet_of(environment) as fleet:
         yield LiveExecutor(
             ssh=fleet,
             jobs=_jobs(fleet, clock),
@@ -47,18 +49,22 @@ def live_executor(environment: Environment, clock: SystemClock) -> Iterator[Live
             amazon=AmazonApi(environment.aws or Aws(), clock),
             clock=clock,
         )
-    finally:
-        fleet.close()
 
 
 @contextmanager
 def remote_jobs(environment: Environment, clock: SystemClock) -> Iterator[RemoteJobs]:
     """Yield the jobs on the environment's hosts; close the connections at the end."""
-    fleet = Fleet(environment.hosts, environment.ssh)
-    try:
+    with fleet_of(environment) as fleet:
         yield _jobs(fleet, clock)
-    finally:
-        fleet.close()
+
+
+@contextmanager
+def fleet_of(environment: Environment) -> Iterator[Fleet]:
+    """Yield the environment's hosts; close the connections at the end."""
+    from runbooks.engine.live.fleet import Fleet  # importing Fabric takes long, and who only looks needs none
+
+    with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
+        yield fleet
 
 
 def _jobs(fleet: Fleet, clock: SystemClock) -> RemoteJobs:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from errors import UsageError
 from inventory.model import Environment
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console
-from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.night import run
+from runbooks.night.live_ports import fleet_of
 from runbooks.night.rehearsal_operator import ScriptedOperator
 
 
@@ -21,7 +19,7 @@ def rehearsed(environment: Environment, plan: Plan, *, go_on: bool = False, take
         raise UsageError(f"{environment.name} is not a rehearsal, so it has no scripted operator.")
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
-    with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
+    with fleet_of(environment) as fleet:
         terminal = run.Terminal(clock, console, ScriptedOperator(fleet, console))
         if go_on:
             run.resume(environment, plan, terminal, take_over=take_over)

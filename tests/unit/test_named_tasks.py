@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,14 @@ def test_a_task_that_a_night_asks_for_starts_without_what_it_does_not_need(name:
     heavy = {"fabric", "boto3", "dns", "celery", "runbooks.steps.context", "archiver.runs.archive_many"}
     assert DECLARED[name].module in names
     assert names & heavy == set()
+
+
+@pytest.mark.parametrize("name", ["cutover.status", "cutover.list", "cutover.watch", "archive.list", "archive.show"])
+def test_a_look_starts_without_the_way_to_hosts_and_to_the_store(name: str) -> None:
+    names = imported(name, *shlex.split(DECLARED[name].example)[2:], "--env=no-such-environment")
+
+    assert DECLARED[name].module in names
+    assert names & {"fabric", "paramiko", "boto3", "celery"} == set()
 
 
 ran: list[str] = []
