@@ -24,9 +24,10 @@ class Unrecorded:
 def unrecorded(bucket: Bucket, databases: Databases) -> Unrecorded:
     """Return what only one of ledger and store has. The caller holds the exclusive lock.
 
-    A record that is only extracting names no object yet: if there is one, master was set back.
+    A record that is only extracting, or planned, names no object yet: if there is one, master may have been set back.
     """
-    records = [each for each in archives.every(databases.master) if each.state is not State.EXTRACTING]
+    begun = (State.EXTRACTING, State.PLANNED)
+    records = [each for each in archives.every(databases.master) if each.state not in begun]
     named, stored = {each.location for each in records}, set[str]()
     objects = []
     for each in bucket.objects():

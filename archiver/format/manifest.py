@@ -43,6 +43,7 @@ class Manifest:
     texts: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of README, schema.sql and restore.sql
     format: int = FORMAT
     month: str | None = None  # for activity alone: its last month, `2014-09`; None: all of a tenant's rows
+    before: str | None = None  # for legacy users alone: since when they were not seen, in ISO format
 
     @property
     def fingerprint(self) -> str:
@@ -56,7 +57,9 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return the file's bytes, with sorted keys: equal manifests are equal files."""
-        fields = [name for name in self.__dataclass_fields__ if name != "schemas" and (name != "month" or self.month)]
+        names = [name for name in self.__dataclass_fields__ if name != "schemas"]
+        of_one_kind = ("month", "before")
+        fields = [name for name in names if name not in of_one_kind or getattr(self, name)]
         members = {name: _json(getattr(self, name)) for name in fields}
         # The schemas are most of the text, and their text is the same for every archive of the shape.
         members["schemas"] = _object({name: schema.text for name, schema in self.schemas.items()})

@@ -12,7 +12,7 @@ from functools import partial
 from archiver.catalog.model import MASTER
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
-from archiver.records import audit_log, markers, month_record, shard_keys, slice_record
+from archiver.records import audit_log, month_record, shard_keys, slice_record
 from archiver.records.archives import ArchiveRecord
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
@@ -61,8 +61,11 @@ def drop_slices(archiver: Archiver, dropped: DroppedMonths) -> list[str]:
     Return why versions of them stay or may stay. The caller holds the exclusive lock. If interrupted, the same call
     finishes it: the log names the objects that no record names any more.
     """
-    stay = [_retire(archiver, each) for each in dropped.superseded]
-    stay += [_retire(archiver, _take_out(archiver, each)) for each in dropped.slices]
+    bucket = archiver.bucket
+    stay = [delete_for_good(bucket, bucket.key(each.location)) for each in dropped.superseded]
+    for each in dropped.slices:
+        _take_out(archiver, each)
+        stay.append(delete_for_good(bucket, bucket.key(each.month.location)))
     return [each for each in stay if each]
 
 
@@ -83,21 +86,8 @@ def drop_month(archiver: Archiver, month: Month, slices: Sequence[Slice]) -> str
     return stays
 
 
-def _retire(archiver: Archiver, superseded: Superseded) -> str:
-    """Delete an object for good, as `delete_for_good` does, once the shard's markers name the one in its place.
-
-    A master that is lost is mended by these markers.
-    """
-    databases = archiver.databases
-    for month in month_record.of_ids(databases.master, [superseded.record_id]):
-        if month.shard in (MASTER, *databases.shards):
-            acts = [each.deletion_act for each in slice_record.of_archive(databases.master, month)]
-            markers.relocate(databases.session(month.shard), month, acts)
-    return delete_for_good(archiver.bucket, archiver.bucket.key(superseded.location))
-
-
-def _take_out(archiver: Archiver, month_slice: Slice) -> Superseded:
-    """Store the object without a slice and verify it; then switch the records, with a log entry. Return the earlier.
+def _take_out(archiver: Archiver, month_slice: Slice) -> None:
+    """Store the object without a slice and verify it; then switch markers and records, with a log entry.
 
     A month whose last slice goes has no object any more, and no record.
     """
@@ -108,11 +98,10 @@ def _take_out(archiver: Archiver, month_slice: Slice) -> Superseded:
         rewritten = rewrite_month.store(archiver, month, month.recipients, others, work) if others else None
     with master.transaction(doing=f"dropping a slice of {month.month} of {month.shard}"):
         if rewritten:
-            rewrite_month.point_to(master, rewritten)
+            rewrite_month.point_to(archiver.databases, rewritten)
         slice_record.delete(master, month_slice)
         to = rewritten.month.location if rewritten else None
         audit_log.log(master, _ACT, month_slice, {**_details(month_slice), "to": to})
-    return Superseded(record_id=month.id, month=month.month, location=month.location)
 
 
 def _details(month_slice: Slice) -> dict[str, object]:

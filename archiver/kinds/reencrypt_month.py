@@ -46,6 +46,6 @@ def _move(archiver: Archiver, month: Month, rewritten: Rewritten) -> None:
     """Point the record and every slice to the new object, together with log entries."""
     master, moved, slices = archiver.databases.master, rewritten.month, rewritten.slices
     with master.transaction(doing=f"moving the record of {month.month} of {month.shard}"):
-        rewrite_month.point_to(master, rewritten)
+        rewrite_month.point_to(archiver.databases, rewritten)
         details = {"month": month.month, "from": month.location, "to": moved.location, "recipients": moved.recipients}
         audit_log.log_all(master, "rewrap activity", slices, [{**details, "sha256": each.sha256} for each in slices])

@@ -9,8 +9,9 @@ from archiver.catalog.model import Model
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.postgres.session import Session
-from archiver.records import archives
+from archiver.records import archives, markers
 from archiver.records.archives import ArchiveRecord
+from archiver.records.markers import DELETED, MOVED_IN, MOVED_OUT
 from archiver.runs.context import Archiver, opened
 from archiver.runs.tarballs import reencrypted
 from archiver.verify.verify import verify
@@ -43,12 +44,13 @@ def reencrypt_tarball(
     work: Path,
     besides: Callable[[Session, ArchiveRecord], None] = lambda master, stored: None,
 ) -> ArchiveRecord:
-    """Store it anew, encrypted to the current recipients, verify that, and point the record there. Return it.
+    """Store it anew, encrypted to the current recipients, verify that, and point markers and record there. Return it.
 
     `besides` writes what else goes with it, in the same transaction.
     """
     master, name = archiver.databases.master, layout.file_name(location).removesuffix(layout.ENCRYPTED)
     stored = reencrypted(archiver, record, location, work / name)
+    markers.relocate(archiver.databases, stored, (DELETED, MOVED_IN, MOVED_OUT))
     with master.transaction(doing=f"moving the record of {name}"):
         archives.rewritten(master, record.kind, stored)
         besides(master, stored)

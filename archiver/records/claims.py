@@ -24,6 +24,7 @@ class ArchiveClaim:
     act: str  # deleted, moved in, moved out
     at: datetime
     restored: bool  # on the same shard, since
+    turn: int | None  # of the archive or the move; None: an older version wrote the marker
 
     @property
     def open(self) -> bool:
@@ -36,7 +37,7 @@ def claims_of(shards: Mapping[str, Session], locations: Sequence[str]) -> dict[s
     by_location: dict[str, list[ArchiveClaim]] = {}
     for shard, session in shards.items():
         rows = session.rows(_CLAIMS, (list(locations),), doing="looking for markers") if ready(session) else []
-        for location, number, started_at, act, at, restored in rows:
+        for location, number, started_at, act, at, restored, turn in rows:
             claim = ArchiveClaim(
                 shard=shard,
                 location=location,
@@ -45,6 +46,7 @@ def claims_of(shards: Mapping[str, Session], locations: Sequence[str]) -> dict[s
                 act=act,
                 at=at,
                 restored=restored,
+                turn=turn,
             )
             by_location.setdefault(location, []).append(claim)
     return by_location
@@ -57,9 +59,11 @@ class SliceClaim:
     id: int  # of the month's record that master lost
     started_at: datetime
     key: Key
+    location: str  # of the object that holds its rows
     deleted: Mapping[str, int]  # rows by member, before those that stayed are taken off
     stayed: Mapping[str, Sequence[str]]
     at: datetime
+    turn: int | None  # of the month; None: an older version wrote the marker
 
     @property
     def deleted_rows(self) -> int:
@@ -68,18 +72,31 @@ class SliceClaim:
 
 
 def slice_claims(session: Session, location: str) -> list[SliceClaim]:
-    """Return what a shard's markers say of the slices of a month's object; none that older versions wrote."""
+    """Return what a shard's markers say of the slices of a month's object; none that older versions wrote.
+
+    Slices of the same record whose markers name another object are among them: a drop may have written that anew.
+    """
     rows = session.rows(_SLICES, (location,), doing="looking for markers") if ready(session) else []
     return [
-        SliceClaim(id=number, started_at=started_at, key=key_of_text(key), deleted=deleted, stayed=stayed, at=at)
-        for number, started_at, key, deleted, stayed, at in rows
+        SliceClaim(
+            id=number,
+            started_at=started_at,
+            key=key_of_text(key),
+            location=of_slice,
+            deleted=deleted,
+            stayed=stayed,
+            at=at,
+            turn=turn,
+        )
+        for number, started_at, key, of_slice, deleted, stayed, at, turn in rows
     ]
 
 
-def last_id(shards: Sequence[Session]) -> int:
-    """Return the highest id of a record that any marker knows; 0 without markers."""
-    query = "SELECT coalesce(max(record_id), 0) FROM archiver.markers"
-    return max((session.row(query)[0] for session in shards if ready(session)), default=0)
+def last_id_and_turn(shards: Sequence[Session]) -> tuple[int, int]:
+    """Return the highest id of a record and the highest turn that any marker knows; 0 without markers."""
+    query = "SELECT coalesce(max(record_id), 0), coalesce(max((content ->> 'turn')::bigint), 0) FROM archiver.markers"
+    last = [session.row(query, doing="looking for markers") for session in shards if ready(session)]
+    return max((number for number, _ in last), default=0), max((turn for _, turn in last), default=0)
 
 
 def content(session: Session, claim: ArchiveClaim) -> dict[str, Any]:
@@ -90,9 +107,12 @@ def content(session: Session, claim: ArchiveClaim) -> dict[str, Any]:
 
 
 _SLICES = """
-SELECT m.record_id, m.started_at, substr(m.act, 7, length(m.act) - 11), m.content -> 'went', m.content -> 'stayed', m.at
+SELECT m.record_id, m.started_at, substr(m.act, 7, length(m.act) - 11), m.content ->> 'location',
+       m.content -> 'went', m.content -> 'stayed', m.at, (m.content ->> 'turn')::bigint
   FROM archiver.markers m
- WHERE m.act ~ '^slice .* went$' AND m.content ->> 'location' = %s
+ WHERE m.act ~ '^slice .* went$' AND m.content ? 'location'
+   AND (m.record_id, m.started_at) IN (SELECT l.record_id, l.started_at FROM archiver.markers l
+                                        WHERE l.act ~ '^slice .* went$' AND l.content ->> 'location' = %s)
    AND NOT EXISTS (SELECT 1 FROM archiver.markers r WHERE (r.record_id, r.started_at) = (m.record_id, m.started_at)
                       AND r.act = regexp_replace(m.act, ' went$', ' restored'))
  ORDER BY m.at
@@ -100,7 +120,8 @@ SELECT m.record_id, m.started_at, substr(m.act, 7, length(m.act) - 11), m.conten
 _CLAIMS = """
 SELECT m.content ->> 'location', m.record_id, m.started_at, m.act, m.at,
        EXISTS (SELECT 1 FROM archiver.markers r
-                WHERE (r.record_id, r.started_at, r.act) = (m.record_id, m.started_at, 'restored'))
+                WHERE (r.record_id, r.started_at, r.act) = (m.record_id, m.started_at, 'restored')),
+       (m.content ->> 'turn')::bigint
   FROM archiver.markers m
  WHERE m.act IN ('deleted', 'moved in', 'moved out') AND m.content ->> 'location' = ANY(%s)
  ORDER BY m.at

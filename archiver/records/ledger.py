@@ -83,9 +83,24 @@ def new_turn(session: Session) -> int:
 
 def skip_ids(session: Session, last: int) -> None:
     """Give out no id up to this one: the records that had them may be adopted under their own."""
-    serial = "pg_get_serial_sequence('archiver.archives', 'id')"
-    query = f"SELECT setval({serial}, greatest(%s, coalesce(pg_sequence_last_value({serial}::regclass), 1)))"
-    session.row(query, (last,), doing="numbering records")
+    _skip(session, "pg_get_serial_sequence('archiver.archives', 'id')", last)
+
+
+def skip_turns(session: Session, last: int) -> None:
+    """Give out no turn up to this one: the records that had them may be adopted with their own."""
+    _skip(session, "'archiver.turns'", last)
+
+
+def skip_purges(session: Session, last: int) -> None:
+    """Number no purge up to this one: the purge that had the number is adopted under it."""
+    _skip(session, "'archiver.purge_numbers'", last)
+
+
+def _skip(session: Session, sequence: str, last: int) -> None:
+    """Set a sequence past a number, unless it is; PostgreSQL numbers from 1."""
+    last_value = f"pg_sequence_last_value(({sequence})::regclass)"
+    query = f"SELECT setval({sequence}, %s) WHERE coalesce({last_value}, 0) < %s"
+    session.rows(query, (last, last), doing="skipping numbers")
 
 
 def insert(session: Session, kind: Kind, state: State, rows: Sequence[Row]) -> list[int]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from archiver.catalog.model import MASTER
+from archiver.postgres.databases import Databases
 from archiver.postgres.session import Session
 from archiver.records.archive_record import Record
 from inventory.keys import Key
@@ -31,9 +33,20 @@ class Marked(Protocol):
         """The location of the archive."""
 
 
-def located(record: Marked, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a marker of rows that go, with the archive that holds them: master may lose its record."""
-    return {**content, "location": record.location}
+class Ordered(Marked, Protocol):
+    """A record with its place among all archives, months and moves."""
+
+    @property
+    def turn(self) -> int | None:
+        """Its turn."""
+
+
+def located(record: Ordered, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a marker of rows that go, with what master alone knew, for it may lose its record.
+
+    That is the archive that holds them, and its turn: an archive follows the moves that came later.
+    """
+    return {**content, "location": record.location, "turn": record.turn}
 
 
 def of_deletion(record: Record, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,14 +139,19 @@ def without(session: Session, records: Sequence[Marked], act: str) -> list[int]:
     return [row[0] for row in rows]
 
 
-def relocate(session: Session, record: Marked, acts: Sequence[str]) -> None:
-    """Write the record's location into markers of rows that went: another object holds them now."""
-    session.execute(
-        "UPDATE archiver.markers SET content = jsonb_set(content, '{location}', to_jsonb(%s::text))"
-        " WHERE record_id = %s AND started_at IN (%s, 'epoch') AND act = ANY(%s)",
-        (record.location, *_own(record), list(acts)),
-        doing="writing the location into markers",
-    )
+def relocate(databases: Databases, record: Marked, acts: Sequence[str]) -> None:
+    """Write the record's location into markers of rows that went: another object, which is verified, holds them, too.
+
+    A master that is lost is mended by these markers. Call it before master commits that its record names that object:
+    a run that is cut off in between does both again.
+    """
+    for name in (MASTER, *databases.shards):
+        databases.session(name).execute(
+            "UPDATE archiver.markers SET content = jsonb_set(content, '{location}', to_jsonb(%s::text))"
+            " WHERE record_id = %s AND started_at IN (%s, 'epoch') AND act = ANY(%s)",
+            (record.location, *_own(record), list(acts)),
+            doing="writing the location into markers",
+        )
 
 
 def delete(session: Session, record: Marked, act: str) -> None:

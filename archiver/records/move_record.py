@@ -94,7 +94,7 @@ def plan(session: Session, tenant: Tenant, route: Route, year: int, location: st
     """Write the record of a new move."""
     row = _row(tenant.id, year, route, location)
     [number] = ledger.insert(session, Kind.MOVE, State.PLANNED, [{**row, "turn": None}])
-    return _by_id(session, number)
+    return by_id(session, number)
 
 
 def stored(session: Session, move: Move, manifest: Manifest, digests: StoredDigests) -> Move:
@@ -104,7 +104,7 @@ def stored(session: Session, move: Move, manifest: Manifest, digests: StoredDige
 
 def loading(session: Session, move: Move, offsets: Offsets) -> Move:
     """Write that the stored rows are verified, and are now loaded into the target with these offsets."""
-    return _advance(session, move, State.LOADING, offsets=_json(offsets))
+    return _advance(session, move, State.LOADING, offsets=plain_offsets(offsets))
 
 
 def switched(session: Session, move: Move) -> None:
@@ -126,7 +126,7 @@ def withdrawn(session: Session, move: Move) -> None:
 def restored_elsewhere(session: Session, record: Record, source: str, target: str, offsets: Offsets) -> None:
     """Write that an archive of the source was restored to the target. Call it in the transaction of the restore."""
     row = _row(record.tenant_id, record.year, Route(verb="merge", source=source, target=target), record.location)
-    ledger.insert(session, Kind.MOVE, State.MOVED, [{**row, "offsets": _json(offsets), "switched_at": NOW}])
+    ledger.insert(session, Kind.MOVE, State.MOVED, [{**row, "offsets": plain_offsets(offsets), "switched_at": NOW}])
 
 
 def _row(tenant_id: Key, year: int, route: Route, location: str) -> dict[str, object]:
@@ -181,16 +181,18 @@ def offsets_of(regions: Sequence[Sequence[int]]) -> Offsets:
     return tuple(Region(*region) for region in regions)
 
 
-def _json(offsets: Offsets) -> list[list[int]]:
+def plain_offsets(offsets: Offsets) -> list[list[int]]:
+    """Return offsets as plain data."""
     return [[region.above, region.upto, region.plus] for region in offsets]
 
 
 def _advance(session: Session, move: Move, state: State, **columns: object) -> Move:
     ledger.advance(session, Kind.MOVE, state, ledger.ids([move.id], **columns))
-    return _by_id(session, move.id)
+    return by_id(session, move.id)
 
 
-def _by_id(session: Session, move_id: int) -> Move:
+def by_id(session: Session, move_id: int) -> Move:
+    """Return the record of that id, which must exist."""
     return _read(session, "id = %s", (move_id,))[0]
 
 

@@ -12,7 +12,7 @@ from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.records import move_record
 from archiver.records.archive_record import Record
-from archiver.records.id_offsets import Offsets, reversed_offsets
+from archiver.records.id_offsets import Offsets, Region, reversed_offsets
 from inventory.keys import Key
 
 
@@ -75,6 +75,16 @@ def regions(master: Session, source: str, target: str) -> Offsets:
         for pair in ((source, target), (target, source))
     )
     return tuple(sorted({*forward, *reversed_offsets(backward)}))
+
+
+def write_regions(master: Session, source: str, target: str, new: Sequence[Region]) -> None:
+    """Record new regions from one shard to another. Call it in a transaction."""
+    for region in new:
+        master.execute(
+            "INSERT INTO archiver.regions (source, target, above, upto, plus) VALUES (%s, %s, %s, %s, %s)",
+            (source, target, region.above, region.upto, region.plus),
+            doing="writing the offsets",
+        )
 
 
 def relocations_of(databases: Databases, record: Record) -> Relocations:

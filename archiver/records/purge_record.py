@@ -67,8 +67,12 @@ def start(session: Session, year: int, before: datetime, ids: Sequence[int], rec
     number = ledger.new_purge(session)
     row = {"id": number, "key": key_text(number), "year": year, "before": before, "ids": list(ids), "shard": MASTER}
     ledger.insert(session, Kind.PURGE, State.EXTRACTING, [{**row, "recipients": list(recipients)}])
-    [purge] = _read(session, "id = %s", (number,))
-    return purge
+    return by_id(session, number)
+
+
+def by_id(session: Session, number: int) -> Purge:
+    """Return the record of that purge, which must exist."""
+    return _read(session, "id = %s", (number,))[0]
 
 
 def stored(session: Session, purge: Purge, location: str, manifest: Manifest, digests: StoredDigests) -> Purge:
@@ -106,8 +110,7 @@ def holding(session: Session, catalog: Catalog, table: str, user_id: Key) -> tup
 
 def _advance(session: Session, purge: Purge, state: State, **columns: object) -> Purge:
     ledger.advance(session, Kind.PURGE, state, ledger.ids([purge.id], **columns))
-    [now] = _read(session, "id = %s", (purge.id,))
-    return now
+    return by_id(session, purge.id)
 
 
 def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Purge, ...]:

@@ -54,14 +54,14 @@ TRANSITIONS: Mapping[Kind, Mapping[State | None, frozenset[State | None]]] = {
         State.ARCHIVED: frozenset({None}),
     },
     Kind.PURGE: {
-        None: frozenset({State.EXTRACTING}),
+        None: frozenset({State.EXTRACTING, State.ARCHIVED}),
         State.EXTRACTING: frozenset({State.STORED}),
         State.STORED: frozenset({State.VERIFIED}),
         State.VERIFIED: frozenset({State.ARCHIVED}),
         State.ARCHIVED: frozenset({State.RESTORED}),
     },
     Kind.MOVE: {
-        None: frozenset({State.PLANNED, State.MOVED}),
+        None: frozenset({State.PLANNED, State.LOADING, State.SWITCHED, State.MOVED}),
         State.PLANNED: frozenset({State.LOADING, State.SWITCHED, None}),
         State.LOADING: frozenset({State.SWITCHED, None}),
         State.SWITCHED: frozenset({State.MOVED}),

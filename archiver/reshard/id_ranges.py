@@ -14,7 +14,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal
 from archiver.records import archive_record, month_record
 from archiver.records.id_offsets import Offsets, Region, gaps, outside_all
 from archiver.records.move_record import Route
-from archiver.records.placement_history import regions
+from archiver.records.placement_history import regions, write_regions
 from archiver.reshard.shard_rows import ShardRows
 from errors import RefusedError
 
@@ -34,7 +34,8 @@ def reserved(databases: Databases, route: Route, highest: int = 0) -> Offsets:
     offsets = with_new(databases, route, highest)
     if new := sorted({*offsets} - {*existing}):
         _advance_sequences(databases, route.target, new[-1].upto + new[-1].plus)
-        _write(databases, route, new)
+        with databases.master.transaction(doing="writing the offsets"):
+            write_regions(databases.master, route.source, route.target, new)
     return offsets
 
 
@@ -132,14 +133,3 @@ def _advance_sequences(databases: Databases, shard: str, highest: int) -> None:
                 Literal(sequence.name), Literal(highest), SQL(sequence.name), Literal(highest)
             )
             session.rows(query, doing=f"advancing {sequence.name}")
-
-
-def _write(databases: Databases, route: Route, new: list[Region]) -> None:
-    """Record new regions."""
-    with databases.master.transaction(doing="writing the offsets"):
-        for region in new:
-            databases.master.execute(
-                "INSERT INTO archiver.regions (source, target, above, upto, plus) VALUES (%s, %s, %s, %s, %s)",
-                (route.source, route.target, region.above, region.upto, region.plus),
-                doing="writing the offsets",
-            )

@@ -190,7 +190,7 @@ class _MoveLocks:
         """Write the markers, and the keys by which late rows are found; return the rows deleted from the source."""
         source, target = self.tenant_route.placements
         remember(self.archiver, self.loading, self.tenant_route.source, rows)
-        content = marker_content(self.loading)
+        content = marker_content(self.archiver, self.loading)
         markers.write(target.sessions[SHARD], self.loading, MOVED_IN, content)
         markers.write(source.sessions[SHARD], self.loading, MOVED_OUT, content)
         return Recorded(result=rows, bucket=self.archiver.bucket, archives=[self.loading])

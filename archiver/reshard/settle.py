@@ -20,7 +20,7 @@ from archiver.postgres.tenants import has_key
 from archiver.records import audit_log, markers, move_record, shard_keys
 from archiver.records.id_offsets import Offsets
 from archiver.records.markers import MOVED_IN, MOVED_OUT
-from archiver.records.move_record import Move
+from archiver.records.move_record import Move, plain_offsets
 from archiver.records.settlement import Seen, Settlement, seen, settlement
 from archiver.records.state import Kind, State
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
@@ -81,7 +81,7 @@ def end(archiver: Archiver, switched: Move, deleted: Selection | None = None) ->
     def record(rows: Selection) -> Recorded[Selection]:
         if counts(rows):
             remember(archiver, switched, source, rows)
-            markers.write(source.session, switched, MOVED_OUT, marker_content(switched))
+            markers.write(source.session, switched, MOVED_OUT, marker_content(archiver, switched))
         return Recorded(result=rows, bucket=archiver.bucket, archives=[switched] if counts(rows) else [])
 
     def prove(rows: Selection) -> None:
@@ -125,9 +125,11 @@ class LeftRows:
         delete(self.left.placement, self.left.model, SHARD, rows.by_table, accounts[self.left.session])
 
 
-def marker_content(move: Move) -> dict[str, Any]:
-    """Return the content of a move's markers."""
-    return markers.located(move, {"tenant": move.tenant_id})
+def marker_content(archiver: Archiver, move: Move) -> dict[str, Any]:
+    """Return the content of a move's markers, by which it can be adopted. Call it once master names the target."""
+    now = move_record.by_id(archiver.databases.master, move.id)
+    route = {"verb": now.verb, "source": now.source, "target": now.target}
+    return markers.located(now, {"tenant": now.tenant_id, **route, "offsets": plain_offsets(now.offsets)})
 
 
 def remember(archiver: Archiver, move: Move, source: ShardRows, rows: Selection) -> None:

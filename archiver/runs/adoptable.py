@@ -3,67 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
+from archiver.format import encryption
 from archiver.format.bundle import Archive
-from archiver.format.encryption import Keys
 from archiver.postgres import tenants
-from archiver.postgres.databases import Databases
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
-from archiver.records import archive_record, claims, id_index
-from archiver.records.adoption import REPLACEABLE, Adoption
+from archiver.records import archive_record, claims, id_index, move_record
+from archiver.records.adoption import REPLACEABLE, UNKNOWN_KEYS, Adoption, Repointing
 from archiver.records.archive_record import Record
 from archiver.records.claims import ArchiveClaim
-from archiver.records.state import State
+from archiver.records.state import Kind, State
+from archiver.runs.adopter import Adopter
 from archiver.runs.archived_rows import ArchivedRows, archived_rows
-from archiver.store.bucket import Bucket, StoredDigests, StoredObject
+from archiver.store.bucket import StoredDigests, StoredObject
 from errors import RefusedError
 
 UNCHANGED = "Nothing was changed."
 LATER = "Restore master from a later backup, or load the archive as its README explains."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Adopter:
-    """The resources of a look at the store, and what it found there."""
-
-    databases: Databases
-    bucket: Bucket
-    keys: Keys
-    work: Path
-    zone: ZoneInfo
-    objects: Sequence[StoredObject]
-    claims: Mapping[str, Sequence[ArchiveClaim]]  # by location
-    closed: frozenset[str]  # locations of archives that were restored or dropped, by master's log
-
-    def open_claim(self, location: str) -> ArchiveClaim | None:
-        """Return the marker of a deletion whose rows are in this archive alone."""
-        if location in self.closed:
-            return None
-        return next((each for each in self.claims.get(location, ()) if each.open), None)
-
-    def is_closed(self, location: str) -> bool:
-        """True if its rows came back since they were deleted, or it was dropped."""
-        of_object = self.claims.get(location, ())
-        return location in self.closed or (bool(of_object) and not any(each.open for each in of_object))
-
-    def rivals(self, stored: StoredObject) -> list[StoredObject]:
-        """Return the other objects of the same tenant and year that may hold its rows."""
-        folder = _folder(stored.location)
-        others = (each for each in self.objects if each != stored and _folder(each.location) == folder)
-        return [each for each in others if not self.is_closed(each.location)]
-
-
-def adoption_of(adopter: Adopter, archive: Archive, stored: StoredObject, digests: StoredDigests) -> Adoption | str:
+def adoption_of(
+    adopter: Adopter, archive: Archive, stored: StoredObject, digests: StoredDigests
+) -> Adoption | Repointing | str:
     """Return what the ledger is to say of an archive, or why it needs no record; raise RefusedError if it can't say."""
     manifest, claim = archive.manifest, adopter.open_claim(stored.location)
+    if repointing := _repointing(adopter, archive, stored, digests, claim):
+        return repointing
     if reason := _recorded(adopter, archive, stored, claim):
         return reason
     if claim and claim.shard != manifest.shard:
@@ -81,7 +52,8 @@ def adoption_of(adopter: Adopter, archive: Archive, stored: StoredObject, digest
         state = State.ARCHIVED
         if not depth:
             return "its rows are live"
-        _refuse_rivals(adopter, stored)
+        refuse_rivals(adopter, stored)
+    turn = _turn(adopter, archive, stored, claim)
     deleted_from, ids = adopter.databases.model.below(depth), id_index.ids_in(archive)
     live = {table.table: set(each.identities()) for table, each in rows.live.items() if table.database == MASTER}
     return Adoption(
@@ -89,10 +61,11 @@ def adoption_of(adopter: Adopter, archive: Archive, stored: StoredObject, digest
         location=stored.location,
         digests=digests,
         id=claim.id if claim else None,
-        started_at=claim.started_at if claim else _extracted_at(stored),
+        started_at=claim.started_at if claim else extracted_at(stored),
         archived_at=claim.at if claim and state is State.ARCHIVED else None,
         depth=depth,
         night=marker.get("night"),
+        turn=turn,
         state=state,
         live=rows.counts_by_table(deleted_from) if state is State.ARCHIVED else {},
         retained=[each for database in placement.sessions for each in rows.retained(database)],
@@ -101,21 +74,69 @@ def adoption_of(adopter: Adopter, archive: Archive, stored: StoredObject, digest
     )
 
 
-def _recorded(adopter: Adopter, archive: Archive, stored: StoredObject, claim: ArchiveClaim | None) -> str:
-    """Return why another archive has the rows; empty if none does. Raise RefusedError if two may."""
+def _turn(adopter: Adopter, archive: Archive, stored: StoredObject, claim: ArchiveClaim | None) -> int | None:
+    """Return the archive's place among moves; None if it needs none. Raise RefusedError if its tenant was moved."""
+    turn, tenant_id = claim.turn if claim else None, archive.manifest.tenant_id
+    if turn is None:
+        recorded = (each for each in move_record.done(adopter.databases.master) if each.tenant_id == tenant_id)
+        if any(recorded) or adopter.moves_of_same_tenant(stored):
+            raise RefusedError(
+                f"{stored.location}: nothing says if it was archived before its tenant was moved to another shard: an "
+                f"older version wrote the marker. {UNCHANGED}",
+                hint=LATER,
+            )
+    return turn
+
+
+def _records(adopter: Adopter, archive: Archive) -> list[Record]:
+    """Return the record of the same tenant and year, if it is of a deletion."""
     manifest, master = archive.manifest, adopter.databases.master
     records = archive_record.read_if_any(master, manifest.year, tenant_id=manifest.tenant_id)
-    others = [each.location for each in records if each.state not in REPLACEABLE]
+    return [each for each in records if each.state not in REPLACEABLE]
+
+
+def _repointing(
+    adopter: Adopter, archive: Archive, stored: StoredObject, digests: StoredDigests, claim: ArchiveClaim | None
+) -> Repointing | None:
+    """Return the tenant's record of that year with this object, if its own is gone; None if it has one, or none is.
+
+    Raise RefusedError if this object has other rows.
+    """
+    for record in _records(adopter, archive):
+        if adopter.has(record.location) or (claim and not _is_of(claim, record)):
+            return None
+        if (record.state, record.members) == (State.ARCHIVED, archive.manifest.members):
+            keys = tuple(UNKNOWN_KEYS) if encryption.is_encrypted(stored.location) else ()
+            return Repointing(
+                kind=Kind.TENANT, record=replace(record, location=stored.location, recipients=keys, **asdict(digests))
+            )
+        raise RefusedError(
+            f"{stored.location} has other rows than record {record.id} of the same tenant and year says, whose object "
+            f"is not in the store: {record.location}. {UNCHANGED}",
+            hint="Look for an older version of that object in the store.",
+        )
+    return None
+
+
+def _is_of(claim: ArchiveClaim, record: Record) -> bool:
+    """True if the marker is of that record: an id alone is given out twice by a master that was set back."""
+    return (claim.id, claim.started_at) == (record.id, record.started_at)
+
+
+def _recorded(adopter: Adopter, archive: Archive, stored: StoredObject, claim: ArchiveClaim | None) -> str:
+    """Return why another archive has the rows; empty if none does. Raise RefusedError if two may."""
+    master, records = adopter.databases.master, _records(adopter, archive)
+    others = [each.location for each in records]
     claimed = [each.location for each in adopter.rivals(stored) if adopter.open_claim(each.location)]
-    if claim is None:
+    if claim is None or any(_is_of(claim, each) for each in records):
         return f"{(others + claimed)[0]} holds them" if others + claimed else ""
     if others + claimed:
         raise _two(stored, (others + claimed)[0], "a marker names it, and a record or a marker names the other")
     taken = [each for each in _of_id(master, claim.id) if each.state not in REPLACEABLE]
     if taken:
         raise RefusedError(
-            f"{stored.location} was archived by record {claim.id}, which is that of {taken[0].location} now. "
-            f"{UNCHANGED}",
+            f"{stored.location} was archived by record {claim.id}, which is that of {adopter.named(taken[0].location)} "
+            f"now. {UNCHANGED}",
             hint=LATER,
         )
     return ""
@@ -126,7 +147,7 @@ def _of_id(master: Session, number: int) -> tuple[Record, ...]:
     return archive_record.of_ids(master, [number]) if ready(master) else ()
 
 
-def _refuse_rivals(adopter: Adopter, stored: StoredObject) -> None:
+def refuse_rivals(adopter: Adopter, stored: StoredObject) -> None:
     """Raise RefusedError if the store has two archives of a tenant and year, and nothing says which has the rows."""
     for other in adopter.rivals(stored):
         raise _two(stored, other.location, "no marker names either")
@@ -150,16 +171,16 @@ def _marked(
     staying = Counter(row["table"] for row in marker["staying"])
     for table in model.below(depth):
         if table.database == SHARD and rows.counts(frozenset({table}))[0] > staying[str(table)]:
-            raise _partly_live(stored, f"rows of {table}, whose deletion {manifest.shard} shows")
+            raise partly_live(stored, f"rows of {table}, whose deletion {manifest.shard} shows")
     live, archived = rows.counts(frozenset({model.start(depth)}))
     if 0 < live < archived:
-        raise _partly_live(stored, f"{live} of {archived} rows of {model.start(depth)}")
+        raise partly_live(stored, f"{live} of {archived} rows of {model.start(depth)}")
     if not live:
         return depth, State.ARCHIVED
     _refuse_other_shard(adopter, archive, stored)
     live, archived = rows.counts(frozenset(table for table in model.below(depth) if rows.has_key_in(MASTER, table)))
     if live < archived:
-        raise _partly_live(stored, f"{live} of {archived} rows of master, whose backup may be older than the others")
+        raise partly_live(stored, f"{live} of {archived} rows of master, whose backup may be older than the others")
     return depth, State.DELETING
 
 
@@ -168,7 +189,7 @@ def _refuse_other_shard(adopter: Adopter, archive: Archive, stored: StoredObject
     live = tenants.tenant(databases.master, databases.model.tenant, manifest.tenant_id)
     if live is None or live.shard != manifest.shard:
         shard = live.shard if live else "none"
-        raise _partly_live(stored, f"master's rows, with the shard {shard}, while {manifest.shard} shows the deletion")
+        raise partly_live(stored, f"master's rows, with the shard {shard}, while {manifest.shard} shows the deletion")
 
 
 def _unmarked(adopter: Adopter, stored: StoredObject, rows: ArchivedRows) -> str:
@@ -178,15 +199,15 @@ def _unmarked(adopter: Adopter, stored: StoredObject, rows: ArchivedRows) -> str
     in_shard, archived = rows.counts(of_shard)
     if not rows.counts(frozenset({model.root}))[0]:
         if in_shard:
-            raise _partly_live(stored, f"{in_shard} of {archived} rows of the shard, and none of {model.root}")
+            raise partly_live(stored, f"{in_shard} of {archived} rows of the shard, and none of {model.root}")
         if not (depth := _whole_depth(model)):
             raise _unknown_depth(stored)
         return depth
     for table in _starts(model):
         if rows.counts(frozenset({table}))[0] == 0 < rows.archived.get(table, 0):
-            raise _partly_live(stored, f"{model.root}, and no row of {table}")
+            raise partly_live(stored, f"{model.root}, and no row of {table}")
     if archived and not in_shard:
-        raise _partly_live(stored, f"{model.root}, and no row of the shard")
+        raise partly_live(stored, f"{model.root}, and no row of the shard")
     return ""
 
 
@@ -201,9 +222,10 @@ def _starts(model: Model) -> set[TableName]:
     return {model.start(depth) for depth in model.catalog.depths}
 
 
-def _partly_live(stored: StoredObject, what: str) -> RefusedError:
+def partly_live(stored: StoredObject, what: str) -> RefusedError:
+    """Return the error for an archive of which some rows are live, and some are not."""
     return RefusedError(
-        f"{stored.location} is of a tenant that is partly live: {what}. {UNCHANGED}",
+        f"The rows of {stored.location} are partly live: {what}. {UNCHANGED}",
         hint=f"{LATER} inv archive.list --unreferenced lists all such archives.",
     )
 
@@ -215,12 +237,7 @@ def _unknown_depth(stored: StoredObject) -> RefusedError:
     )
 
 
-def _folder(location: str) -> str:
-    """Return what the objects of a tenant's archives of one year have in common."""
-    return location.rsplit("/", 2)[0]
-
-
-def _extracted_at(stored: StoredObject) -> datetime:
+def extracted_at(stored: StoredObject) -> datetime:
     """Return the time in an object's key; without one, that of its last change."""
     try:
         return datetime.strptime(stored.location.split("/")[-2].split("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)

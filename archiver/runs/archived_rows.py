@@ -59,7 +59,7 @@ def archived_rows(placement: Placement, model: Model, archive: Archive) -> Archi
     live = {}
     for table in model.tables:
         if columns := _columns(placement, model, archive, table):
-            keys = list(_keys(archive, table, columns))
+            keys = list(keys_in(archive, table, columns))
             today = placement.schemas[table.database].tables[table.table]
             live[table] = rows_where(placement, model, table, among(today, columns, keys))
     archived = {layout.table_of(name): member.rows for name, member in archive.manifest.members.items()}
@@ -80,7 +80,7 @@ def _columns(placement: Placement, model: Model, archive: Archive, table: TableN
     return columns if then.primary_key == now.primary_key and shared.issuperset(columns) else ()
 
 
-def _keys(archive: Archive, table: TableName, columns: Sequence[str]) -> Iterator[Key]:
+def keys_in(archive: Archive, table: TableName, columns: Sequence[str]) -> Iterator[Key]:
     """Yield the values of each archived row in these columns; rows with a NULL there are left out."""
     shape = archive.manifest.schemas[table.database].tables[table.table]
     names = [column.name for column in shape.copied]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -153,12 +153,11 @@ def _extract(group: LegacyGroup, begun: Purge, work: Path) -> Extract:
     )
     with group.placement.master.rolled_back("REPEATABLE READ READ ONLY"):
         members = {layout.member(table): _copied(group, table, path) for table, path in files.items()}
+    manifest = manifest_of(group.placement, group.model, tenant, begun.year, members, highest(group.placement, files))
     return Extract(
         tenant=tenant,
         year=begun.year,
-        manifest=manifest_of(
-            group.placement, group.model, tenant, begun.year, members, highest(group.placement, files)
-        ),
+        manifest=replace(manifest, before=begun.before.isoformat()),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots={},
         seconds=0.0,

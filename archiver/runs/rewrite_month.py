@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from archiver.format import layout
-from archiver.postgres.session import Session
-from archiver.records import archives, slice_record
+from archiver.postgres.databases import Databases
+from archiver.records import archives, markers, slice_record
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
 from archiver.records.state import Kind, State
@@ -81,8 +81,10 @@ def store(
     return Rewritten(month=moved, slices=slices, fetched=tuple(fetched))
 
 
-def point_to(master: Session, rewritten: Rewritten) -> None:
-    """Point the record and each slice to the new object. Call it in the log entry's transaction."""
+def point_to(databases: Databases, rewritten: Rewritten) -> None:
+    """Point markers, then the record and each slice to the new object. Call it in the log entry's transaction."""
+    master, acts = databases.master, [each.deletion_act for each in rewritten.slices]
+    markers.relocate(databases, rewritten.month, acts)
     archives.rewritten(master, Kind.MONTH, rewritten.month)
     for each in rewritten.slices:
         slice_record.rewritten(master, each)

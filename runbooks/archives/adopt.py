@@ -11,7 +11,7 @@ from invoke.exceptions import Exit
 from archiver.checks.unrecorded import unrecorded
 from archiver.format import encryption
 from archiver.postgres.databases import Databases
-from archiver.records import adoption
+from archiver.records import adopted
 from archiver.runs.adopt import Write, adopter
 from archiver.runs.adopt import adopt as adopt_all
 from archiver.runs.setup import archiver as open_archiver
@@ -49,8 +49,8 @@ def _opened(environment: Environment, accept: bool, identity: str) -> Iterator[t
     if accept:
         with open_archiver(environment, "archive.adopt --accept", identity=identity) as archiver:
             databases = archiver.databases
-            adoption.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
-            yield databases, partial(adoption.adopt, databases.master)
+            adopted.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
+            yield databases, partial(adopted.adopt, databases.master)
     else:
         with databases_of(environment, "archive.adopt") as databases:
             yield databases, lambda adoption: None

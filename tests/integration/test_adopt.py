@@ -15,21 +15,26 @@ from pyrage import x25519
 
 from archiver.checks.unrecorded import Unrecorded, unrecorded
 from archiver.format import bundle, encryption
-from archiver.records import adoption, archive_record
+from archiver.kinds import registry
+from archiver.records import adopted, archive_record, audit_log, purge_record, slice_record
 from archiver.records.archive_record import Record
+from archiver.records.purge_record import Purge
 from archiver.records.state import State
+from archiver.runs import purge, reencrypt
 from archiver.runs.adopt import Adopted, Verdict, adopter
 from archiver.runs.adopt import adopt as adopt_all
 from archiver.runs.setup import databases_of
 from archiver.store.bucket import Bucket, file_digests
 from errors import DamagedError, ExitCode, RefusedError, UsageError
+from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
 from runbooks.cli import call
 from tests import oracle
 from tests.inside import inv_inside
+from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
-from tests.torture.set_back_ways import HERE, OTHER, SCHOOL
-from tests.worlds import YEAR, NewWorld, World, same, sql
+from tests.torture.set_back_ways import HERE, OTHER, SCHOOL, THERE
+from tests.worlds import YEAR, NewWorld, World, raise_failure, same, sql
 
 MONTH, MONTHS_DAY = "2014-07", date(2014, 9, 5)
 COUNTER = itertools.count(1)
@@ -46,14 +51,16 @@ def world(new_world: NewWorld) -> Iterator[World]:
 def yesterday(cluster: Cluster, world: World) -> Callable[[], Callable[[], object]]:
     """Copy master; what is returned puts the copy in its place."""
 
-    def copy() -> Callable[[], object]:
-        name = world.environment.master.connection["dbname"]
-        backup = f"{name}_backup_{next(COUNTER)}"
-        cluster.sql(f"CREATE DATABASE {backup} TEMPLATE {name} STRATEGY FILE_COPY OWNER apangea")
-        swap = f"DROP DATABASE {name} WITH (FORCE);\nALTER DATABASE {backup} RENAME TO {name}"
-        return partial(cluster.sql, swap)
+    return partial(copied_master, cluster, world)
 
-    return copy
+
+def copied_master(cluster: Cluster, world: World) -> Callable[[], object]:
+    """Copy master; what is returned puts the copy in its place."""
+    name = world.environment.master.connection["dbname"]
+    backup = f"{name}_backup_{next(COUNTER)}"
+    cluster.sql(f"CREATE DATABASE {backup} TEMPLATE {name} STRATEGY FILE_COPY OWNER apangea")
+    swap = f"DROP DATABASE {name} WITH (FORCE);\nALTER DATABASE {backup} RENAME TO {name}"
+    return partial(cluster.sql, swap)
 
 
 def found(world: World) -> Unrecorded:
@@ -66,9 +73,9 @@ def adopt(world: World) -> list[Adopted]:
     with world.archiver() as archiver, archiver.databases.exclusive_lock():
         databases = archiver.databases
         objects = unrecorded(archiver.bucket, databases).objects
-        adoption.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
+        adopted.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
         resources = adopter(databases, archiver.bucket, archiver.keys, archiver.work, world.environment.zone, objects)
-        return adopt_all(resources, partial(adoption.adopt, databases.master), lambda outcome: None)
+        return adopt_all(resources, partial(adopted.adopt, databases.master), lambda outcome: None)
 
 
 def look(world: World, work: Path) -> list[Adopted]:
@@ -241,7 +248,7 @@ def test_a_month_whose_slices_lie_is_named(world: World) -> None:
     errors = [str(outcome.error) for outcome in adopt(world) if outcome.error]
 
     assert len(errors) == 1
-    assert f"it has no member {MONTH}_school_99.tar.gz" in errors[0]
+    assert "it has no slice of 99" in errors[0]
 
 
 def test_an_encrypted_archive_is_adopted_with_its_identity_alone(world: World, tmp_path: Path) -> None:
@@ -432,7 +439,7 @@ def test_the_archive_of_a_move_is_named_only_if_master_lost_its_record(world: Wo
     lose_the_ledger(world)
     [outcome] = adopt(world)
     assert isinstance(outcome.error, RefusedError)
-    assert f"{record.location} is of a move that master has no record of" in str(outcome.error)
+    assert f"{record.location} is of a move, and its markers do not say the new ids" in str(outcome.error)
 
 
 def test_a_record_whose_object_is_gone_is_named(world: World) -> None:
@@ -442,3 +449,331 @@ def test_a_record_whose_object_is_gone_is_named(world: World) -> None:
     bucket.delete(bucket.key(record.location))
 
     assert [each.location for each in found(world).records] == [record.location]
+
+
+def reencrypt_all(world: World) -> list[str]:
+    """Encrypt every archive to the world's recipients; return the earlier objects' locations."""
+    with world.archiver() as archiver, archiver.databases.exclusive_lock():
+        found = registry.openable(archiver.databases.master, None)
+        outcomes = reencrypt.reencrypt(archiver, found, raise_failure)
+    return [outcome.result().superseded for outcome in outcomes]
+
+
+def delete_objects(world: World, locations: Sequence[str]) -> None:
+    bucket = Bucket(world.environment.store)
+    for location in locations:
+        bucket.delete(bucket.key(location))
+
+
+def archived_locations(world: World) -> set[str]:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT location FROM archiver.archives WHERE state = 'archived'")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def named_by_markers(world: World) -> set[str]:
+    with sql(world, HERE) as cursor:
+        cursor.execute("SELECT content ->> 'location' FROM archiver.markers")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_after_a_reencryption_the_later_object_is_adopted_for_the_earlier_may_be_gone(
+    world: World, tmp_path: Path
+) -> None:
+    before, (_, opening) = oracle.snapshot(world.dsns), encrypting(world, tmp_path)
+    archive_months(world, MONTHS_DAY)
+    world.archive(SCHOOL)
+    earlier = reencrypt_all(opening)
+    assert len(earlier) == 2
+    assert named_by_markers(world) == archived_locations(world)
+    delete_objects(world, earlier)
+    later = archived_locations(world)
+    lose_the_ledger(world)
+
+    assert [each.state for each in verdicts(adopt(opening))] == [State.ARCHIVED] * 2
+
+    assert archived_locations(world) == later
+    opening.restore(SCHOOL)
+    restore_months(opening, MONTH)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_master_of_before_a_reencryption_names_the_earlier_objects_or_gets_the_later(
+    world: World, yesterday: Callable[[], Callable[[], object]], tmp_path: Path
+) -> None:
+    before, (_, opening) = oracle.snapshot(world.dsns), encrypting(world, tmp_path)
+    archive_months(world, MONTHS_DAY)
+    world.archive(SCHOOL)
+    set_back, earlier = yesterday(), archived_locations(world)
+    reencrypt_all(opening)
+    later = archived_locations(world)
+    set_back()
+
+    assert {each.reason for each in verdicts(adopt(opening))} == {f"{each} holds them" for each in earlier}
+    assert archived_locations(world) == earlier
+    delete_objects(world, [*earlier])
+    assert {each.location for each in found(world).records} == earlier
+    assert [each.state for each in verdicts(adopt(opening))] == [State.ARCHIVED] * 2
+
+    assert (archived_locations(world), found(world)) == (later, Unrecorded(objects=[], records=[]))
+    opening.restore(SCHOOL)
+    restore_months(opening, MONTH)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_master_of_before_a_drop_gets_the_months_that_were_written_anew(
+    world: World, yesterday: Callable[[], Callable[[], object]]
+) -> None:
+    third = third_school(world)
+    world.archive(SCHOOL)
+    away = oracle.snapshot(world.dsns)
+    world.restore(SCHOOL)
+    with sql(world, "master") as cursor:
+        cursor.execute("DELETE FROM archiver.held")
+    archive_months(world, MONTHS_DAY)
+    world.archive(SCHOOL)
+    [dropped], set_back = records(world), yesterday()
+    world.drop(SCHOOL)
+    [later] = archived_locations(world)
+    set_back()
+    assert {each.location for each in found(world).records} == {*archived_locations(world)}
+
+    adopted = [(each.subject, each.state) for each in verdicts(adopt(world)) if each.state]
+
+    assert adopted == [(f"month {MONTH} of {HERE}", State.ARCHIVED)]
+    assert archived_locations(world) == {later, dropped.location}
+    assert [each.location for each in found(world).records] == [dropped.location]
+    with world.archiver() as archiver:
+        assert SCHOOL not in {each.tenant_id for each in slice_record.of_month(archiver.databases.master, MONTH)}
+    world.archive(third)
+    world.restore(third)
+    restore_months(world, MONTH)
+    same(away, oracle.snapshot(world.dsns))
+
+
+def test_a_ledger_that_is_lost_after_a_drop_gets_the_months_that_were_written_anew(world: World) -> None:
+    archive_months(world, MONTHS_DAY)
+    world.archive(SCHOOL)
+    [month] = archived_locations(world) - {each.location for each in records(world)}
+    world.drop(SCHOOL)
+    kept = months(world)
+    lose_the_ledger(world)
+
+    assert [each.state for each in verdicts(adopt(world))] == [State.ARCHIVED]
+
+    assert months(world) == kept
+    with world.archiver() as archiver:
+        assert audit_log.closed_slices(archiver.databases.master, month) == {SCHOOL}
+
+
+def test_a_drop_cut_off_before_its_end_leaves_the_earlier_object_with_all_slices(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive_months(world, MONTHS_DAY)
+    world.archive(SCHOOL)
+    recorded = months(world)
+    with monkeypatch.context() as patch, pytest.raises(RefusedError):
+        patch.setattr(slice_record, "delete", refuse)
+        world.drop(SCHOOL)
+    lose_the_ledger(world)
+
+    states = {(each.subject, each.state, each.reason) for each in verdicts(adopt(world))}
+
+    [location] = {str(row[7]) for row in months(world)}
+    assert states == {
+        (f"school {SCHOOL} of {YEAR}", State.ARCHIVED, ""),
+        (f"month {MONTH} of {HERE}", State.ARCHIVED, ""),
+        (f"month {MONTH} of {HERE}", None, f"{location} holds them"),
+    }
+    assert months(world) == recorded
+
+
+def refuse(*args: object) -> None:
+    raise RefusedError("The drop ends here.")
+
+
+def purge_users(world: World) -> int:
+    """Purge every user who may be; return the purge's number."""
+    with world.archiver() as archiver:
+        return purged(archiver).purge.id
+
+
+def restore_purge(world: World, number: int) -> None:
+    with world.archiver() as archiver:
+        purge.restore(archiver, number)
+
+
+def purges(world: World) -> list[Purge]:
+    with world.archiver() as archiver:
+        return list(purge_record.every(archiver.databases.master))
+
+
+def as_adopted(lost: Purge, now: Purge) -> Purge:
+    """Return a lost record with what no archive says as it is now: times, and what it is encrypted to."""
+    unsaid = ("started_at", "verified_at", "archived_at", "proved_at", "recipients")
+    return replace(lost, **{name: getattr(now, name) for name in unsaid})
+
+
+def late_row_keys(world: World) -> list[tuple[object, ...]]:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT table_name, column_name, ids FROM archiver.shard_gone ORDER BY 1")
+        return [(table, column, sorted(ids)) for table, column, ids in cursor.fetchall()]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_purge_is_adopted_and_its_users_come_back(world: World, tmp_path: Path, *, encrypted: bool) -> None:
+    before, (closed, opening) = oracle.snapshot(world.dsns), encrypting(world, tmp_path)
+    world, opening = (closed, opening) if encrypted else (world, world)
+    number = purge_users(world)
+    [lost], keys, away = purges(world), late_row_keys(world), oracle.snapshot(world.dsns)
+    lose_the_ledger(world)
+    if encrypted:
+        [outcome] = adopt(closed)
+        assert "is encrypted, and no identity was given" in str(outcome.error)
+
+    assert verdicts(adopt(opening)) == [Verdict(subject=f"purge {number} of {YEAR}", state=State.ARCHIVED)]
+
+    [now] = purges(world)
+    assert (now, late_row_keys(world)) == (as_adopted(lost, now), keys)
+    same(away, oracle.snapshot(world.dsns))
+    assert adopt(opening) == []
+    restore_purge(opening, number)
+    same(before, oracle.snapshot(world.dsns))
+    assert purge_users(world) == number + 1
+
+
+def test_a_purge_that_master_has_not_made_needs_no_record_and_of_two_of_the_same_users_neither_is_adopted(
+    world: World, yesterday: Callable[[], Callable[[], object]]
+) -> None:
+    set_back = yesterday()
+    purge_users(world)
+    set_back()
+    assert [each.reason for each in verdicts(adopt(world))] == ["its rows are live"]
+
+    number = purge_users(world)
+    [own] = purges(world)
+    assert [each.reason for each in verdicts(adopt(world))] == [f"{own.location} holds them"]
+    lose_the_ledger(world)
+
+    errors = [str(outcome.error) for outcome in adopt(world)]
+    assert all("both have the user" in each and own.location in each for each in errors)
+    assert (len(errors), purges(world)) == (2, [])
+    delete_objects(world, [each.location for each in found(world).objects if each.location != own.location])
+    assert [(each.subject, each.state) for each in verdicts(adopt(world))] == [
+        (f"purge {number} of {YEAR}", State.ARCHIVED)
+    ]
+
+
+def test_a_purge_of_an_older_version_or_of_users_who_are_partly_live_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "replace", lambda manifest, **_: manifest)
+        purge_users(world)
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT ids FROM archiver.archives")
+        [[[user, *_]]] = cursor.fetchall()
+    lose_the_ledger(world)
+
+    [outcome] = adopt(world)
+    assert "manifest.json, before: missing, for an older version made it" in str(outcome.error)
+    with sql(world, "master") as cursor:
+        again = "jsonb_populate_record(u, jsonb_build_object('id', %s, 'email', 'again'))"
+        cursor.execute(f"INSERT INTO users SELECT ({again}).* FROM users u LIMIT 1", (user,))
+    [outcome] = adopt(world)
+    assert "are partly live: 1 of " in str(outcome.error)
+    assert purges(world) == []
+
+
+@pytest.fixture
+def two_shards(new_world: NewWorld, tmp_path: Path) -> Iterator[World]:
+    """Master and two shards, of which one has this school alone."""
+    with new_world(("master", HERE, THERE)) as bare:
+        with sql(bare, "master") as cursor:
+            cursor.execute("UPDATE schools SET shard = %s WHERE id <> %s", (THERE, SCHOOL))
+        fence = Fence(close=f"touch {tmp_path}/{{id}}", open=f"rm -f {tmp_path}/{{id}}")
+        yield replace(bare, environment=replace(bare.environment, fence=fence))
+
+
+def moves(world: World) -> list[tuple[object, ...]]:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "SELECT id, key, year, verb, shard, target, state, location, offsets, members, sha256, etag, started_at,"
+            " turn FROM archiver.archives WHERE kind = 'move' ORDER BY id"
+        )
+        return cursor.fetchall()
+
+
+def regions(world: World) -> list[tuple[object, ...]]:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT source, target, above, upto, plus FROM archiver.regions ORDER BY 1, 3")
+        return cursor.fetchall()
+
+
+def test_moves_are_adopted_and_archives_from_before_them_follow(two_shards: World) -> None:
+    world, before = two_shards, oracle.snapshot(two_shards.dsns)
+    world.archive(SCHOOL, year=2012, depth="students")
+    world.move_all("merge", HERE, THERE)
+    world.move_all("split", THERE, HERE, only=[SCHOOL])
+    away = oracle.snapshot(world.dsns)
+    lost, places, turns = moves(world), regions(world), [each.turn for each in records(world)]
+    lose_the_ledger(world)
+
+    assert {(each.subject, each.state) for each in verdicts(adopt(world))} == {
+        (f"move of school {SCHOOL} of {YEAR}", State.MOVED),
+        (f"school {SCHOOL} of 2012", State.ARCHIVED),
+    }
+
+    assert (moves(world), regions(world), [each.turn for each in records(world)]) == (lost, places, turns)
+    same(away, oracle.snapshot(world.dsns))
+    assert adopt(world) == []
+    world.restore(SCHOOL, year=2012)
+    now = oracle.snapshot(world.dsns)
+    same(before, replace(now, sequences=before.sequences))  # a move advances those of its target
+
+
+def test_a_move_that_master_lost_is_adopted_and_ended_by_the_same_command(two_shards: World, cluster: Cluster) -> None:
+    world, set_back = two_shards, copied_master(cluster, two_shards)
+    world.move_all("merge", HERE, THERE)
+    after, [lost] = oracle.snapshot(world.dsns), moves(world)
+    set_back()
+    with pytest.raises(RefusedError, match="shows a move of"):
+        world.archive(SCHOOL)
+
+    assert verdicts(adopt(world)) == [Verdict(subject=f"move of school {SCHOOL} of {YEAR}", state=State.LOADING)]
+    assert adopt(world) == []
+    world.move_all("merge", HERE, THERE)
+
+    same(after, oracle.snapshot(world.dsns))
+    [now] = moves(world)
+    assert now[:-1] == lost[:-1]
+    world.archive(SCHOOL)
+    world.restore(SCHOOL)
+    same(after, oracle.snapshot(world.dsns))
+
+
+def test_a_move_whose_markers_contradict_its_archive_or_whose_tenant_is_elsewhere_is_named(two_shards: World) -> None:
+    world = two_shards
+    world.move_all("merge", HERE, THERE)
+    lose_the_ledger(world)
+
+    def told(database: str, statement: str) -> str:
+        with sql(world, database) as cursor:
+            cursor.execute(statement)
+        [outcome] = adopt(world)
+        assert outcome.error
+        assert "Nothing was changed." in str(outcome.error)
+        return str(outcome.error)
+
+    assert "and master names shard_4 for school 13" in told(
+        "master", f"UPDATE schools SET shard = 'shard_4' WHERE id = {SCHOOL}"
+    )
+    for change, sentence in (
+        (
+            "jsonb_set(content, '{tenant}', '14')",
+            f"it is of school {SCHOOL} on {HERE}, and {THERE}, {HERE} shows a move",
+        ),
+        ("content - 'offsets'", "do not say the new ids: an older version wrote them"),
+    ):
+        told(HERE, f"UPDATE archiver.markers SET content = {change}")
+        assert sentence in told(THERE, f"UPDATE archiver.markers SET content = {change}")

@@ -267,13 +267,13 @@ def test_markers_of_these_acts_lie_in_the_shards_with_these_words(lived: World) 
             )
 
     assert found == {
-        "deleted": {"found", "gone", "deleted", "staying", "location", "depth", "night"},
-        "moved in": {"tenant", "location"},
-        "moved out": {"tenant", "location"},
+        "deleted": {"found", "gone", "deleted", "staying", "location", "turn", "depth", "night"},
+        "moved in": {"tenant", "verb", "source", "target", "offsets", "location", "turn"},
+        "moved out": {"tenant", "verb", "source", "target", "offsets", "location", "turn"},
         "restored": {"inserted", "there", "replaced", "differing", "lost"},
         "restored classroom 7": {"inserted", "there", "replaced", "differing", "lost"},
         "slice 7 restored": {"inserted", "there", "replaced", "differing", "lost"},
-        "slice 7 went": {"went", "stayed", "location"},
+        "slice 7 went": {"went", "stayed", "location", "turn"},
     }
 
 

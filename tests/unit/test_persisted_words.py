@@ -194,7 +194,9 @@ def test_a_manifest_is_read_and_written_in_these_words() -> None:
     written = {**json.loads(MANIFEST), "schemas": json.loads(SCHEMAS), "fingerprint": FINGERPRINT}
 
     assert json.loads(manifest().to_json()) == written
-    assert json.loads(manifest(month="2014-09").to_json()) == {**written, "month": "2014-09"}
+    of_one_kind = {"month": "2014-09"}, {"before": "2012-01-01T00:00:00+00:00"}
+    for more in of_one_kind:
+        assert json.loads(manifest(**more).to_json()) == {**written, **more}
 
 
 def test_a_stored_schema_is_written_in_the_same_words_under_its_fingerprint() -> None:

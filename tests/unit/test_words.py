@@ -178,7 +178,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
     },
     "went": {
         "archiver/records/slice_record.py": "a column of archiver.members",
-        "archiver/records/adoption.py": "Slice.went, a column of archiver.members",
+        "archiver/records/adopted.py": "Slice.went, a column of archiver.members",
         "archiver/runs/month_object.py": "Slice.went, a column of archiver.members",
         "archiver/runs/monthly_slices.py": "Slice.went, a column of archiver.members",
     },
