@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from errors import CutoverError, UsageError
@@ -16,10 +15,12 @@ from runbooks.engine.model.journal import OVER, Event, NewerJournalError
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Clock
 from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.model.stillness import Standing, standing_of
 from runbooks.engine.reporting.estimates import counted, estimated, last_time
 from runbooks.night import files, summary
 from runbooks.night.earlier_nights import earlier_nights
 from runbooks.night.report.files import Reporter
+from runbooks.night.watch import Look, Signs, StandsStill, look_at
 
 PAUSE = timedelta(seconds=2)  # between two looks at a night that is being followed
 
@@ -35,11 +36,21 @@ def show_status(environment: Environment, plan: Plan) -> None:
 
 
 def follow_status(environment: Environment, plan: Plan) -> None:
-    """Show the progress of the night until its run ends or Ctrl-C is pressed; UsageError if it has not begun."""
+    """Show the progress of the night until its run ends or Ctrl-C is pressed; UsageError if it has not begun.
+
+    Raises StandsStill if its run gave no sign for a while: it died, or its machine is gone.
+    """
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
     plan = _estimated(environment, plan, _begun(environment, plan))
-    look = partial(files.newer, files.object_store_of(environment), plan.date)
+    store, signs = files.readable_store(environment, console.say), Signs(clock)
+
+    def look(events: tuple[Event, ...]) -> tuple[Event, ...]:
+        seen = look_at(store, plan.date, Look(events))
+        standing = standing_of(seen.events, signs.silence(seen))
+        if seen.events == events and standing.standing is Standing.STILL:
+            raise StandsStill(f"{plan.title} {standing.standing.value}: {standing.text}.", hint=plan.go_on)
+        return seen.events
 
     def show(events: tuple[Event, ...], displayed: int) -> None:
         if console.redrawable:
@@ -65,7 +76,7 @@ def follow(
         displayed = len(events)
         try:
             events = look(events)
-        except NewerJournalError:
+        except (NewerJournalError, StandsStill):
             raise
         except CutoverError as error:
             warn(f"{error} Looking again.")

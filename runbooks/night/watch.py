@@ -94,6 +94,25 @@ def look_at(object_store: ObjectStore, date: str, before: Look) -> Look:
     return Look(events, number, beat)
 
 
+class Signs:
+    """The signs of a run: its events and heartbeats; only at the first look their age is by another machine's clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._look = Look()
+        self._sign = clock.ticks()  # when a run last gave a sign, by this machine's clock
+
+    def silence(self, look: Look) -> timedelta:
+        """Return the time since the last sign, as of this look."""
+        now = self._clock.ticks()
+        if not self._look.events:
+            self._sign = now - age(look.events, look.beat, self._clock.now()).total_seconds()
+        elif (len(look.events), look.beats) != (len(self._look.events), self._look.beats):
+            self._sign = now
+        self._look = look
+        return timedelta(seconds=now - self._sign)
+
+
 class Watcher:
     """Remembers what was seen last, and what the last call was about."""
 
@@ -103,7 +122,7 @@ class Watcher:
         self._say = say
         self._call = call
         self._look = Look()
-        self._sign = clock.ticks()  # when a run last gave a sign, by this machine's clock
+        self._signs = Signs(clock)
         self._sight = clock.ticks()  # when the store was last read
         self._said = ""
         self._called: tuple[str, float] | None = None  # about what, and when
@@ -117,13 +136,8 @@ class Watcher:
         except CutoverError as error:
             self._unseen(error)
             return False
-        first, self._sight = not self._look.events, self._clock.ticks()
-        if first:
-            self._sign = self._sight - age(look.events, look.beat, self._clock.now()).total_seconds()
-        elif (len(look.events), look.beats) != (len(self._look.events), self._look.beats):
-            self._sign = self._sight
-        self._look = look
-        standing = standing_of(look.events, timedelta(seconds=self._sight - self._sign))
+        self._look, self._sight = look, self._clock.ticks()
+        standing = standing_of(look.events, self._signs.silence(look))
         self._tell(standing)
         return standing.standing is Standing.OVER
 

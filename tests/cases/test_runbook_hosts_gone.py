@@ -18,7 +18,6 @@ from runbooks.engine.live.lock import Holder
 from runbooks.engine.model.journal import Kind, read_events
 from runbooks.engine.run.abandon import abandon_night
 from runbooks.night import earlier_nights, files, status
-from tests.cases import case
 from tests.cases.runbook_conducted import ASKED, conducted
 from tests.fakes import NIGHT, FakeClock, FakeNight, FakeObjectStore, Killed, night_plan, rehearsal
 from tests.operated_night import operated_night
@@ -48,7 +47,6 @@ class Patient(FakeClock):
             pytest.fail("it is still followed")
 
 
-@case("runbook 20", "a run that died is followed for ever")
 @pytest.mark.parametrize("note", [DEAD.to_json(), ""], ids=["died", "let go"])
 def test_a_run_that_died_is_followed_until_its_death_is_detected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, note: str
@@ -86,7 +84,6 @@ def pay(fake_night: FakeNight) -> None:
     abandon_night(fake_night.context, back_out_steps(renamed(), NIGHT))
 
 
-@case("runbook 26", "a debt of a host that the plan no longer knows can't be paid, and the hint points to itself")
 @pytest.mark.parametrize("work", [resume, pay])
 def test_a_debt_of_a_host_that_the_inventory_no_longer_names_is_reported_with_its_name(
     work: Callable[[FakeNight], None],

@@ -11,7 +11,7 @@ from typing import TypeVar
 from errors import CutoverError, UnknownError
 from inventory.model import Deferral
 from runbooks.engine.live.clock import await_proof
-from runbooks.engine.model.debts import DebtLeft, owed_now, summed
+from runbooks.engine.model.debts import DebtLeft, detailed, owed_now, summed
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.ports import Board, Choice
@@ -41,6 +41,7 @@ class Runner:
     def run(self) -> None:
         """Perform all unsettled steps in order. Raises if the night must stop, DebtLeft if anything is owed now."""
         with self.stop_journaled():
+            self._refuse_lost_debts()
             for step in self.context.plan.steps:  # unknown outcomes are settled before anything else begins
                 self.perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
             for step in self.context.plan.steps:
@@ -195,10 +196,22 @@ class Runner:
 
     def refuse_debts(self) -> None:
         """Raise DebtLeft if something is still owed that is not deferred."""
+        self._refuse_lost_debts()
         debts = owed_now(self.context.journal.events)
         if debts:
             message = f"Every step is done, but still off, or not verified to be back on: {summed(debts)}."
             hint = f"{self.context.plan.back_out} switches it back on."
+            raise DebtLeft(message, hint=hint)
+
+    def _refuse_lost_debts(self) -> None:
+        """Raise DebtLeft if something is off that no step of the plan switches on: its host has another name now."""
+        payable = {task.pays for step in self.context.plan.steps for task in step.tasks}
+        lost = [debt for debt in owed_now(self.context.journal.events) if debt not in payable]
+        if lost:
+            places = ", ".join(dict.fromkeys(debt.where for debt in lost))
+            off = "; ".join(detailed(lost))
+            message = f"Still off, or not verified to be back on: {off}. No step of the plan is for {places}."
+            hint = f"Was it renamed in the inventory? Give it back the name {places}, then {self.context.plan.go_on}"
             raise DebtLeft(message, hint=hint)
 
     def stop_journaled(self) -> AbstractContextManager[None]:
