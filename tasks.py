@@ -6,16 +6,32 @@ from collections.abc import Iterator
 
 from invoke.collection import Collection
 
+from runbooks.cli import task_groups
 from runbooks.cli.listing import listed
+from runbooks.cli.own_task import OwnTask
 
 
-def declared() -> Iterator[Collection]:
-    """Import and yield all collections; that of the cutover comes with one for each area of its steps."""
-    from runbooks import activity, archive, check, cutover, databases, rehearsal, restore, shards, users
+def declared() -> Iterator[Collection | OwnTask]:
+    """Import and yield all collections, the cutover's with one for each area of its steps, and the task without one."""
+    from runbooks import (
+        activity,
+        archive,
+        check,
+        cutover,
+        databases,
+        doctor,
+        inventory,
+        rehearsal,
+        restore,
+        shards,
+        users,
+    )
 
     yield from (cutover.namespace, *cutover.areas)
-    for module in (archive, restore, activity, shards, check, databases, users, rehearsal):
+    yield doctor.doctor
+    for module in (archive, restore, activity, shards, check, databases, users, inventory, rehearsal):
         yield module.namespace
 
 
+task_groups.install()
 namespace = Collection(*listed(declared))

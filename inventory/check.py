@@ -15,6 +15,7 @@ from inventory.model import FENCED, Environment, Exclusion, Gateway, Host, Role
 from inventory.parse import short
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
+OF_NIGHTS = ("nights", "warehouse", "probes", "commands", "instructions", "own_steps", "handover")  # keys
 BROKERS = ("redis://", "rediss://", "amqp://", "amqps://")
 LAST_PORT = 65535
 _DECIMAL = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
@@ -24,6 +25,7 @@ RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # the archiver checks its c
 def environment_mistakes(environment: Environment) -> list[str]:
     """Return every mistake that types alone do not show, each with its path and what was expected."""
     checks: tuple[Callable[[Environment], Iterable[str]], ...] = (
+        _night_needs,
         _roles,
         _addresses,
         _names_and_ports,
@@ -47,12 +49,25 @@ def environment_mistakes(environment: Environment) -> list[str]:
     return [mistake for check in checks for mistake in check(environment)]
 
 
-def _roles(environment: Environment) -> Iterable[str]:
+def _night_needs(environment: Environment) -> Iterable[str]:
+    """Yield what is missing for a night; an inventory without a word of nights only archives and restores."""
+    first = next((key for key in OF_NIGHTS if getattr(environment, key)), None)
+    if first is None:
+        return
+    for key in ("app", "warehouse", "probes"):
+        if getattr(environment, key) is None:
+            yield f"{key}: expected a mapping, because {first} is given and a night needs it, got nothing"
     for role in Role:
-        count = len(environment.with_role(role))
-        if count == 0:
+        if not environment.with_role(role):
             yield f"hosts: expected a host with the role {role.value}, got none"
-        if count > 1 and role in SINGLE:
+    for name, database in environment.databases.items():
+        if not database.host:
+            yield f"databases/{name}/host: expected a host with the role database, got nothing"
+
+
+def _roles(environment: Environment) -> Iterable[str]:
+    for role in SINGLE:
+        if (count := len(environment.with_role(role))) > 1:
             yield f"hosts: expected one host with the role {role.value}, got {count}"
 
 
@@ -110,6 +125,10 @@ def _databases(environment: Environment) -> Iterable[str]:
         yield "databases: expected one named master, got none"
     seen: dict[str, str] = {}
     for name, database in environment.databases.items():
+        if not database.host:
+            if database.data_directory:
+                yield f"databases/{name}/host: expected the server that has its data_directory, got nothing"
+            continue
         host = environment.hosts.get(database.host)
         if host is None or Role.DATABASE not in host.roles:
             yield f"databases/{name}/host: expected a host with the role database, got {database.host!r}"
@@ -142,17 +161,20 @@ def _recipients(environment: Environment) -> Iterable[str]:
 
 
 def _warehouse(environment: Environment) -> Iterable[str]:
+    warehouse = environment.warehouse
+    if warehouse is None:
+        return
     for field in ("old", "new"):
-        name = getattr(environment.warehouse, field)
+        name = getattr(warehouse, field)
         host = environment.hosts.get(name)
         if host is None or Role.WAREHOUSE not in host.roles:
             yield f"warehouse/{field}: expected a host with the role warehouse, got {name!r}"
-    if environment.warehouse.old == environment.warehouse.new:
-        yield f"warehouse/new: expected another host than warehouse/old, got {environment.warehouse.new!r}"
-    if "{year}" not in environment.warehouse.old_name:
-        yield f"warehouse/old_name: expected a name with {{year}} in it, got {environment.warehouse.old_name!r}"
-    if environment.warehouse.old_target == environment.warehouse.new_target:
-        same = environment.warehouse.new_target
+    if warehouse.old == warehouse.new:
+        yield f"warehouse/new: expected another host than warehouse/old, got {warehouse.new!r}"
+    if "{year}" not in warehouse.old_name:
+        yield f"warehouse/old_name: expected a name with {{year}} in it, got {warehouse.old_name!r}"
+    if warehouse.old_target == warehouse.new_target:
+        same = warehouse.new_target
         yield f"warehouse/new_target: expected another name than warehouse/old_target, got {same!r}"
 
 

@@ -67,8 +67,9 @@ def backup_mistakes(environment: Environment) -> Iterable[str]:
     if environment.backups is None:
         return
     for name, database in environment.databases.items():
-        if database.backup_directory is None:
-            yield f"databases/{name}/backup_directory: expected the directory of its backups, because backups is given"
+        for key, meaning in (("host", "the server"), ("backup_directory", "the directory")):
+            if not getattr(database, key):
+                yield f"databases/{name}/{key}: expected {meaning} of its backups, because backups is given"
     if environment.backups.store.recipients or environment.backups.store.unencrypted:
         yield "backups/store/recipients: expected none, because backups are not encrypted by this tool"
     if environment.backups.jobs < 1:
@@ -108,5 +109,5 @@ def _instance_mistakes(environment: Environment, aws: Aws) -> Iterable[str]:
 def _old_farm_mistakes(environment: Environment, aws: Aws) -> Iterable[str]:
     if aws.old_farm and not INSTANCE.fullmatch(aws.old_farm.instance):
         yield f"aws/old_farm/instance: expected an instance's id (i-…), got {short(aws.old_farm.instance)}"
-    if aws.old_farm and environment.warehouse.shrink:
+    if aws.old_farm and environment.warehouse and environment.warehouse.shrink:
         yield "warehouse/shrink: expected nothing, because aws/old_farm says the old farm's size"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from errors import Problems, UsageError
+from formatting import first_few
 from inventory.catalog import Catalog
 from inventory.check import depth_mistakes, environment_mistakes
+from inventory.files import read_text
 from inventory.migrations import Changes, Migration, chain_mistakes, database_mistakes
 from inventory.model import Environment, Overlay
-from inventory.parse import Position, parse
+from inventory.parse import Position, parse, short
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
+NEW = "inv inventory.new NAME writes one that loads."
 
 
 if TYPE_CHECKING:
@@ -88,7 +91,13 @@ _Loader.add_constructor("tag:yaml.org,2002:value", _text)  # an equals sign alon
 
 def names() -> tuple[str, ...]:
     """Return the names of the environments that have a file."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in ("catalog", "example")))
+    stems = (path.stem for path in FOLDER.glob("*.yaml"))
+    return tuple(sorted(stem for stem in stems if stem != "example" and not is_catalog(stem)))
+
+
+def is_catalog(stem: str) -> bool:
+    """True if a file of that name, without .yaml, is a catalog: `catalog`, or `shop-catalog`."""
+    return stem == "catalog" or stem.endswith("-catalog")
 
 
 def load(name: str) -> Environment:
@@ -98,12 +107,18 @@ def load(name: str) -> Environment:
     """
     if name not in names():
         raise UsageError(f"No environment {name!r}: inventory/ has {', '.join(names())}.")
-    return load_file(FOLDER / f"{name}.yaml")
+    environment = load_file(FOLDER / f"{name}.yaml")
+    if environment.name != name:
+        raise UsageError(
+            f"{name}.yaml: environment: expected {name}, as the file is called, got {environment.name}.",
+            hint="Each environment has journals, locks and archives of its own, by its name.",
+        )
+    return environment
 
 
 def load_file(path: Path) -> Environment:
-    """Return the environment written in a file; Problems with every mistake at once."""
-    data = _read(path)
+    """Return the environment written in a file, which has its name; Problems with every mistake at once."""
+    data = {"environment": path.stem, **_inventory_in(path)}
     environment = _environment(data, path)
     over = overlay_path(environment.overlay)
     if over is None or not over.exists():
@@ -111,9 +126,18 @@ def load_file(path: Path) -> Environment:
     return _environment(_laid_over(data, _read(over)), over)
 
 
+def _inventory_in(path: Path) -> dict[Any, Any]:
+    """Return the inventory in a file; UsageError for a file without a single key of one, such as another tool's."""
+    data = _read(path)
+    if not data.keys() & {field.name for field in fields(Environment)}:
+        keys = first_few([str(key) for key in data])
+        raise UsageError(f"{path.name} is no inventory: it has no key of one, but {keys}.", hint=NEW)
+    return data
+
+
 def load_catalog(name: str) -> Catalog:
     """Return the catalog of that file name, next to the inventory; Problems with every mistake at once."""
-    return _catalog(FOLDER / name, _text_of(FOLDER / name))
+    return _catalog(FOLDER / name, read_text(FOLDER / name))
 
 
 @lru_cache(maxsize=4)
@@ -129,12 +153,7 @@ def _catalog(path: Path, text: str) -> Catalog:
 
 def with_catalog_lines(name: str, mistakes: Iterable[str]) -> list[str]:
     """Return mistakes of a catalog, each with its line where it begins with a path of the file."""
-    return _with_lines(_text_of(FOLDER / name), mistakes)
-
-
-def with_inventory_lines(environment: Environment, mistakes: Iterable[str]) -> list[str]:
-    """Return mistakes of an inventory, each with its line where it begins with a path of the file."""
-    return _with_lines(_text_of(FOLDER / f"{environment.name}.yaml"), mistakes)
+    return _with_lines(read_text(FOLDER / name), mistakes)
 
 
 def load_migrations(folder: str) -> tuple[Migration, ...]:
@@ -169,26 +188,6 @@ def refuse_if_down(environment: Environment) -> None:
         raise UsageError(f"The {environment.name} is not up.", hint=f"inv {environment.name}.up starts it.")
 
 
-def read_lines(path: str) -> tuple[str, ...]:
-    """Return the lines of an operator's file, without blank lines and `#` comments."""
-    return tuple(line for _, line in read_numbered_lines(path))
-
-
-def read_numbered_lines(path: str, *, comments_after: bool = True) -> tuple[tuple[int, str], ...]:
-    """Return the lines of an operator's file with their numbers, without blank lines and `#` comments.
-
-    Without `comments_after` only a line that begins with `#` is a comment: a reason may name ticket #412.
-    """
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Reading {path} failed: {_reason(error)}.") from error
-    lines = enumerate(text.splitlines(), start=1)
-    if comments_after:
-        return tuple((number, line) for number, raw in lines if (line := raw.split("#")[0].strip()))
-    return tuple((number, line) for number, raw in lines if (line := raw.strip()) and not line.startswith("#"))
-
-
 def _changes(kind: type[Any], path: Path, mistakes: list[str]) -> Any:
     changes = parse(kind, _read(path), Position(path.name, mistakes))
     return replace(changes, name=path.name) if changes else None
@@ -206,7 +205,7 @@ def _environment(data: dict[Any, Any], path: Path) -> Environment:
     mistakes = mistakes or [*environment_mistakes(environment), *depth_mistakes(environment, _depths(environment))]
     if mistakes:
         hint = "inventory/example.yaml explains every key."
-        raise Problems(f"The inventory {path.name} has mistakes:", _with_lines(_text_of(path), mistakes), hint=hint)
+        raise Problems(f"The inventory {path.name} has mistakes:", _with_lines(read_text(path), mistakes), hint=hint)
     assert isinstance(environment, Environment)
     return environment
 
@@ -256,33 +255,34 @@ def _below(node: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
     return None
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Reading {path.name} failed: {_reason(error)}.") from error
-
-
 def _read(path: Path) -> dict[Any, Any]:
-    return _parsed(path, _text_of(path))
+    return _parsed(path, read_text(path))
 
 
 def _parsed(path: Path, text: str) -> dict[Any, Any]:
     try:
         data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}.") from error
+        raise UsageError(f"{path.name} is not YAML: {_reason_not_yaml(error, text)}.") from error
     except RecursionError as error:
         raise UsageError(f"{path.name} has lists or mappings within each other that are too deep to read.") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # a tag that does not fit, as in !!bool maybe
         raise UsageError(f"{path.name} has a value that does not fit its tag: {error}.") from error
+    if data is None:
+        raise UsageError(f"{path.name} is empty.", hint=NEW)
     if not isinstance(data, dict):
-        raise UsageError(f"{path.name}: expected a mapping at the top.")
+        raise UsageError(f"{path.name}: expected a mapping at the top, got {short(data)}.")
     return data
 
 
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+def _reason_not_yaml(error: yaml.YAMLError, text: str) -> str:
+    """Return the parser's complaint in a line, with the place; a tab by its name."""
+    if not isinstance(error, yaml.MarkedYAMLError) or not error.problem or not error.problem_mark:
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+    problem = "a tab, where only spaces indent" if line[mark.column :].startswith("\t") else error.problem
+    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _laid_over(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -47,7 +47,7 @@ class Database:
     """A PostgreSQL database of the product: `master`, or a shard."""
 
     name: str = ""  # the inventory's name, taken from the key; also the value of `schools.shard`
-    host: str  # the inventory name of its server
+    host: str = ""  # the inventory name of its server; empty: nothing is done there
     connection: Mapping[str, str] = field(default_factory=dict)  # libpq keywords, never a password
     config_var: str | None = None  # the config var of the Heroku app that has the address; None: see connection
     pooler: Pooler | None = None  # None: no pooler, or one through which nothing may be changed
@@ -292,19 +292,19 @@ class Overlay:
 class Environment:
     """Everything the tool knows about one environment."""
 
-    environment: str
-    production: bool
-    timezone: str
-    school_year_starts: str  # MM-DD; an earlier day belongs to the year before
-    hosts: Mapping[str, Host]
+    environment: str = ""  # the name of its file
+    production: bool = True
+    timezone: str = "UTC"
+    school_year_starts: str = "01-01"  # MM-DD; an earlier day belongs to the year before
     databases: Mapping[str, Database]
     scratch: Scratch
     store: Store
-    app: App
-    warehouse: Warehouse
-    probes: Probes
-    commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
-    instructions: Mapping[str, str]  # step key: what a person does
+    hosts: Mapping[str, Host] = field(default_factory=dict)  # empty: this tool reaches databases and store alone
+    app: App | None = None  # a night needs it, and warehouse and probes
+    warehouse: Warehouse | None = None
+    probes: Probes | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)  # step key: the command that makes the step AUTOMATE here
+    instructions: Mapping[str, str] = field(default_factory=dict)  # step key: what a person does
     handover: Handover | None = None  # None: no night follows the 2013 checklist
     heroku: Heroku | None = None  # None: the inventory itself has the databases' addresses
     aws: Aws | None = None  # None: persons and commands do everything at Amazon
@@ -336,9 +336,17 @@ class Environment:
         """Return the hosts of a role, in the inventory's order."""
         return tuple(host for host in self.hosts.values() if role in host.roles)
 
+    @property
+    def archiver_host(self) -> Host | None:
+        """The host that archives; None: whichever machine this tool runs on."""
+        return next(iter(self.with_role(Role.DEBUG)), None)
+
     def only(self, role: Role) -> Host:
-        """Return the only host of a role that has one host."""
-        return self.with_role(role)[0]
+        """Return the only host of a role that has one host; UsageError if the inventory has none."""
+        for host in self.with_role(role):
+            return host
+        hint = "A night needs one; inventory/example.yaml explains hosts."
+        raise UsageError(f"{self.name}: no host with the role {role.value} in the inventory.", hint=hint)
 
     def database_on(self, host: Host) -> Database:
         """Return the product's database on a database server."""

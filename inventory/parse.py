@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from datetime import date, time, timedelta
+from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+MOST_LISTED = 20  # keys in one message
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,36 @@ class Position:
 
     def wrong(self, expected: str, got: object) -> None:
         """Record the mistake that something else was expected here."""
-        self.mistakes.append(f"{self.path}: expected {expected}, got {short(got)}")
+        self.mistakes.append(f"{self.path}: expected {expected}, got {short(got)}{_as_meant(expected, got)}")
+
+    def unknown_key(self, key: object, names: Collection[str]) -> None:
+        """Record that a key below this one is unknown."""
+        self.mistakes.append(f"{self.below(key).path}: {unknown_key(key, names)}")
+
+
+def unknown_key(key: object, names: Collection[str]) -> str:
+    """Return that a key is unknown, with the known one that it resembles; else with all, unless they are too many."""
+    if near := resembled(key, names):
+        return f"unknown key (did you mean {near}?)"
+    return f"unknown key; expected one of {', '.join(sorted(names))}" if len(names) <= MOST_LISTED else "unknown key"
 
 
 def short(value: object) -> str:
     """Return a value as a person wrote it, shortened."""
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def resembled(key: object, names: Collection[str]) -> str:
+    """Return the known key that an unknown one resembles; empty if none does."""
+    return next(iter(get_close_matches(str(key), sorted(names), n=1)), "")
+
+
+def _as_meant(expected: str, got: object) -> str:
+    """Return how a number that should be a text is written, or a text that should be a number; else nothing."""
+    if expected == SCALARS[str][0] and type(got) is int:
+        return f' (write "{got}")'
+    return f" (write {got})" if expected == SCALARS[int][0] and re.fullmatch(r"[1-9]\d*", str(got), re.ASCII) else ""
 
 
 def parse(kind: Any, data: object, position: Position) -> Any:
@@ -100,10 +125,11 @@ def _record(kind: Any, data: object, position: Position) -> Any:
         return None
     hints = _hints(kind)
     names = set(hints)
-    for key in data:
-        if key not in names:
-            position.below(key).wrong(f"one of {', '.join(sorted(names))}", "an unknown key")
-    for name in sorted(names - _defaulted(kind) - set(data)):
+    unknown = [key for key in data if key not in names]
+    for key in unknown:
+        position.unknown_key(key, names)
+    meant = {resembled(key, names) for key in unknown}
+    for name in sorted(names - _defaulted(kind) - set(data) - meant):
         position.below(name).wrong(_words(hints[name]), None)
     values = {key: parse(hints[key], data[key], position.below(key)) for key in data if key in names}
     return kind(**values) if names - _defaulted(kind) <= set(data) else None

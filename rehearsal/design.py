@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inventory.load import ROOT, load
-from inventory.model import Environment, Role
+from inventory.model import Environment, Role, Warehouse
 from rehearsal.blueprint import Blueprint, Farms, LabDatabase, LabHost
 from rehearsal.hosts.furnish import farm_addresses
 from rehearsal.ports import LOOPBACK
@@ -54,7 +54,8 @@ def draw(environment: Environment, home: Path, programs: Programs, postgres: Pat
 
 
 def _hosts(environment: Environment) -> tuple[LabHost, ...]:
-    farms = farm_addresses(environment.warehouse.old, environment.warehouse.new)
+    warehouse = _warehouse(environment)
+    farms = farm_addresses(warehouse.old, warehouse.new)
     return tuple(
         LabHost(
             name=host.name,
@@ -66,7 +67,12 @@ def _hosts(environment: Environment) -> tuple[LabHost, ...]:
     )
 
 
+def _warehouse(environment: Environment) -> Warehouse:
+    assert environment.warehouse is not None  # a lab is made for nights
+    return environment.warehouse
+
+
 def _farms(environment: Environment) -> Farms:
-    warehouse = environment.warehouse
+    warehouse = _warehouse(environment)
     targets = {warehouse.old: warehouse.old_target, warehouse.new: warehouse.new_target}
     return Farms(old=warehouse.old, new=warehouse.new, name=warehouse.name, targets=targets)

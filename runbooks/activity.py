@@ -63,7 +63,7 @@ def archive(
     run_time: datetime.timedelta | None,
     pretend: bool,
 ) -> None:
-    """Archive what ended by the end of the month before last, while the product is live; SIGTERM stops it cleanly."""
+    """Archive past months, to that before last, while the product is live; SIGTERM stops it cleanly."""
     throttle = Throttle(rate=rate, max_lag=max_lag, seconds=run_time.total_seconds() if run_time else None)
     span = span_at(environment, as_of or datetime.datetime.now(environment.zone).date())
     with open_archiver(environment, f"activity.archive {span.month}") as archiver, _until_sigterm(throttle.stop):

@@ -121,7 +121,7 @@ def customer(
     workers: int | None,
     memory: int | None,
 ) -> None:
-    """Archive every school of a customer that is not archived yet."""
+    """Archive every school of a customer, unless it is archived already."""
     request = ArchiveRequest(
         year=_year(environment, date),
         depth=depth,
@@ -174,7 +174,7 @@ def all_(
     workers: int | None,
     memory: int | None,
 ) -> None:
-    """Archive every school that is neither excluded nor archived yet: step 8 of the night."""
+    """Archive every school, unless it is excluded or archived already: step 8 of the night."""
     left_out = Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset())
     chosen = chosen_schools(environment, date, left_out, only_listed)
     request = request_of_night(environment, date, depth, pretend=pretend, until=until)

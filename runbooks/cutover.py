@@ -163,7 +163,7 @@ def watch(environment: Environment, date: Date, once: bool, checklist: str | Non
 
 @task("cutover.report", NIGHT, TO, BEGUN, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
 def report(environment: Environment, date: Date, to: str, checklist: str | None) -> None:
-    """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
+    """Write the report of a night, as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
     night_status.write_report(environment, plan_at(environment, date, checklist), to)
 
 
@@ -221,6 +221,7 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
     """Return the night's plan; UsageError for an unknown checklist, Problems with all mistakes of the plan."""
     builds = builds_of(checklist)
     night_context = NightContext(environment=environment, date=day)
+    environment.night(day)  # says that there is none, before a step asks for a host that only nights need
     encryption.parsed(environment.store.recipients)  # a mistyped key must not surface as late as step 8
     built = [build(night_context) for build in builds if build.applies(night_context)]
     if mistakes := all_mistakes(night_context, built, CHECKLISTS):

@@ -119,7 +119,8 @@ def _year(environment: Environment) -> int:
 
 def _in_maintenance(environment: Environment) -> bool:
     """Return True if the application serves no one."""
-    return Web().get(HttpGet(url=environment.app.url)).code == maintenance.ON
+    app = environment.app
+    return app is not None and Web().get(HttpGet(url=app.url)).code == maintenance.ON
 
 
 namespace = Collection("shards", merge, split, show)

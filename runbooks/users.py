@@ -65,7 +65,7 @@ def _confirm_for_debug_host(call: Call, dry_run: bool, confirm: str) -> dict[str
     before=_confirm_for_debug_host,
 )
 def purge_legacy(environment: Environment, before: date, dry_run: bool, confirm: str) -> None:
-    """Archive and delete super users and admins not seen since a date; keep anyone still referenced by a live row."""
+    """Archive and delete legacy users: super users and admins not seen since a date, unless still referenced."""
     moment = datetime.combine(before, time(), environment.zone)
     if dry_run:
         with databases_of(environment, PURGE) as databases:

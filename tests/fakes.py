@@ -41,6 +41,7 @@ from runbooks.engine.model.ports import Amazon, Choice, Dns, JobState
 from runbooks.engine.model.step import Debt, HostTask, Step
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
+from runbooks.steps.context import NightContext
 from tests import worlds
 
 T = TypeVar("T")
@@ -90,6 +91,11 @@ def rehearsal() -> Environment:
 def rehearsal_with_own_steps() -> Environment:
     """The rehearsal's inventory as it is, whether one is up or not."""
     return worlds.inventory()
+
+
+def rehearsal_night() -> NightContext:
+    """The rehearsal's inventory on a night, which has what a night needs."""
+    return NightContext(environment=rehearsal(), date=NIGHT)
 
 
 def night_plan(environment: Environment | None = None) -> Plan:

@@ -22,6 +22,7 @@ from rehearsal.endpoints import Endpoints
 from rehearsal.postgres_server import Cluster
 from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from runbooks.steps.context import NightContext
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Lab:
     def record(self, host: str, command: str) -> dict[str, object]:
         """The JSON that a probe prints."""
         return dict(json.loads(self.say(host, command)))
+
+    @property
+    def night(self) -> NightContext:
+        """Its inventory on its latest night."""
+        return NightContext(environment=self.environment, date=max(self.environment.nights))
 
     @property
     def blueprint(self) -> Blueprint:

@@ -14,7 +14,7 @@ from pyrage import x25519
 
 from archiver.format import layout
 from errors import DamagedError, UsageError
-from inventory.load import read_lines
+from inventory.files import read_lines
 
 VARIABLE = "CUTOVER_IDENTITY"  # holds an identity, which would be visible on a command line
 _SECRET = "AGE-SECRET-KEY-"  # an identity begins with this

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from invoke.exceptions import Exit
 
 from archiver.catalog.model import MASTER
@@ -46,17 +48,23 @@ DSN = Option(
 
 @task("archive.check-catalog", *READS)
 def check_catalog(environment: Environment) -> None:
-    """Compare the catalog of tables with every live database: anything it does not know prevents every deletion."""
+    """Compare the catalog with every live database: a table that it does not know prevents every deletion."""
+    for line in compared(environment):
+        say(line)
+
+
+def compared(environment: Environment) -> Iterator[str]:
+    """Yield what the catalog means in the live databases, at last that it is complete; Problems with all it lacks."""
     purpose = "archive.check-catalog"
     with databases_of(environment, purpose) as databases, scratch(environment, purpose) as verifying:
         comparison = completeness.compare(databases)
         for name, rule in databases.model.catalog.depths.items():
-            say(f"depth {name}: {rule.sentence}")
+            yield f"depth {name}: {rule.sentence}"
         for scan in comparison.scans:
-            say(archives.scan_line(databases.model.tenant.noun, scan))
+            yield archives.scan_line(databases.model.tenant.noun, scan)
         refuse(with_catalog_lines(environment.catalog, comparison.problems))
         prove_makeable(databases, ScratchDatabase(verifying))
-        say(f"The catalog knows all that can reference rows of {with_article(databases.model.tenant.noun)}.")
+        yield f"The catalog knows all that can reference rows of {with_article(databases.model.tenant.noun)}."
 
 
 def _refuse_two_sources(env: str, dsn: str) -> None:

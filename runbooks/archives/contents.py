@@ -139,7 +139,7 @@ def _ask_for_tarball(
 def drop_archive(
     environment: Environment, school: str, year: int, without_month: frozenset[MonthName] | None, tarball: str
 ) -> None:
-    """Delete an archive and its rows in that year's months for good, once its name is typed. The log keeps entries."""
+    """Delete an archive for good, with its rows in that year's months, once its name is typed. The log stays."""
     with open_archiver(environment, f"archive.drop-archive {school}") as archiver:
         archive = registry.chosen(archiver.databases, school, year, resolve.one_to_drop)
         refuse_unless_named(archive.record, tarball)

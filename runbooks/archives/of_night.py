@@ -11,8 +11,9 @@ from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.tenant_lists import exclusion, inclusion, union
 from errors import UsageError
+from inventory.files import read_numbered_lines
 from inventory.keys import Key, key_order, listed
-from inventory.load import load_catalog, read_numbered_lines
+from inventory.load import load_catalog
 from inventory.model import Environment, Night
 from inventory.scope import Scope, scope_of
 from runbooks.archives.night_filter import filter_at

@@ -26,7 +26,7 @@ ALL = Option(
 
 @task("archive.reencrypt", ARCHIVE_OR_ALL, ALL, YEAR, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
 def reencrypt(environment: Environment, school: str | None, year: int | None, identity: str) -> None:
-    """Encrypt archives to the inventory's present recipients; objects that are already in the store stay there."""
+    """Encrypt archives anew, to the inventory's present recipients; objects already in the store stay there."""
     with open_archiver(environment, f"archive.reencrypt {school or '--all'}", identity=identity) as archiver:
         if school is None:
             _reencrypt_all(archiver, year)

@@ -13,7 +13,7 @@ from archiver.runs.setup import databases_of
 from errors import Problems, UsageError
 from formatting import first_few, many, plural
 from inventory.figures import Figures
-from inventory.load import with_inventory_lines
+from inventory.load import with_lines
 from inventory.model import Environment
 from inventory.scope import inventory_digests, scope_of
 from runbooks.archives.estimate import workers_of
@@ -103,7 +103,7 @@ def to_plain(environment: Environment, date: datetime.date, schools: NightTenant
 def problems_of(environment: Environment, date: datetime.date, schools: NightTenants) -> list[str]:
     """Return every id on the night's lists that matches nothing, as a typo does; and an empty scope."""
     mistakes = [f"nights/{date}/{each.in_inventory}" for each in schools.unmatched]
-    problems = [f"{environment.name}.yaml: {each}" for each in with_inventory_lines(environment, mistakes)]
+    problems = [f"{environment.name}.yaml: {each}" for each in with_lines(environment, mistakes)]
     if not schools.taken:
         excluded = many(len(schools.excluded), schools.noun)
         problems.append(f"nights/{date}: expected {plural(schools.noun)} to archive, got none ({excluded} excluded)")

@@ -41,8 +41,9 @@ def followed(environment: Environment, host: str, name: str) -> str:
 
 
 def belongs_elsewhere(environment: Environment, *, here: bool) -> bool:
-    """Return True if this machine is not the debug host, by the name in its file; never with --here."""
-    return not here and own_name(environment) != environment.only(Role.DEBUG).name
+    """Return True if this machine is not the debug host, by the name in its file; never with --here or without one."""
+    host = environment.archiver_host
+    return not here and host is not None and own_name(environment) != host.name
 
 
 def own_name(environment: Environment) -> str:

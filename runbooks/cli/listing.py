@@ -24,8 +24,10 @@ PACKAGES = ("archiver", "inventory", "platforms", "rehearsal", "runbooks")
 Lines = Sequence[Mapping[str, Any]]  # a task each
 
 
-def listed(declared: Callable[[], Iterable[Collection]]) -> tuple[Collection, ...]:
+def listed(declared: Callable[[], Iterable[Collection | OwnTask]]) -> tuple[Collection | OwnTask, ...]:
     """Return all collections with a task for each that is declared, which imports its module when it is run.
+
+    A task whose name has no area is returned as it is.
 
     `declared` imports them all, and returns their collections. It is called only if a source has changed since.
     """
@@ -33,19 +35,26 @@ def listed(declared: Callable[[], Iterable[Collection]]) -> tuple[Collection, ..
     stamp = _stamp()
     lines = _read(path, stamp)
     if lines is None:
-        lines = [_line(task) for collection in declared() for task in tasks_below(collection)]
+        lines = [_line(task) for part in declared() for task in tasks_below(part)]
         _write(path, stamp, lines)
     areas: dict[str, Collection] = {}
+    alone: list[OwnTask] = []
     for line in lines:
-        area, name = line["name"].split(".")
-        areas.setdefault(area, Collection(area)).add_task(_listed(line), name=name)
-    return tuple(areas.values())
+        area, _, name = line["name"].rpartition(".")
+        if area:
+            areas.setdefault(area, Collection(area)).add_task(_listed(line), name=name)
+        else:
+            alone.append(_listed(line))
+    return (*areas.values(), *alone)
 
 
-def tasks_below(collection: Collection) -> Iterator[OwnTask]:
-    """Yield the tasks of a collection and of those in it."""
-    yield from collection.tasks.values()
-    for inner in collection.collections.values():
+def tasks_below(part: Collection | OwnTask) -> Iterator[OwnTask]:
+    """Yield the tasks of a collection and of those in it; of a task, itself."""
+    if isinstance(part, OwnTask):
+        yield part
+        return
+    yield from part.tasks.values()
+    for inner in part.collections.values():
         yield from tasks_below(inner)
 
 

@@ -10,6 +10,7 @@ from errors import CutoverError, UsageError
 from inventory.figures import Figures
 from inventory.load import refuse_if_down
 from inventory.model import Environment
+from runbooks.cli.findings import mark
 from runbooks.engine.live.approval import StoreApprovals
 from runbooks.engine.live.clock import DryRunClock, SystemClock
 from runbooks.engine.live.console import DRY, Console
@@ -254,8 +255,7 @@ def _needs(plan: Plan) -> Iterator[str]:
 
 
 def _row(finding: Finding) -> tuple[str, str, str]:
-    mark = "✗" if finding.stops else "!" if finding.warns else "✓"
-    return mark, finding.subject, str(finding).removeprefix(f"{finding.subject}: ")
+    return mark(finding), finding.subject, str(finding).removeprefix(f"{finding.subject}: ")
 
 
 def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:

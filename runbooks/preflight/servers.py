@@ -32,21 +32,26 @@ def subject(night: NightContext, host: Host) -> Subject:
     return Subject(
         name=f"{database.name} on {host.name}",
         preconditions=(
-            Precondition(check=right_server(database), advice=_where(database), all_night=True),
-            Precondition(check=sees_others(database), advice="It needs: GRANT pg_monitor TO that role."),
+            *of_archiver(database),
             Precondition(
                 check=replicas.streams(night, host), advice="Start its standby, or find out why it does not stream."
             ),
             Precondition(check=no_idle_slot(database), advice="Drop the unused ones: they retain WAL."),
             Precondition(
-                check=counts_changes(database),
-                advice="ALTER SYSTEM SET track_counts TO on, and reload: deletions are held to what the server counts.",
-            ),
-            Precondition(
                 check=vacuum.none_prepared(night, host), advice="Have their owner commit them or roll them back."
             ),
             _none_old(night, host),
         ),
+    )
+
+
+def of_archiver(database: Database) -> tuple[Precondition, ...]:
+    """Return what must hold of a server to archive anything from it, in a night or not."""
+    counted = "ALTER SYSTEM SET track_counts TO on, and reload: deletions are held to what the server counts."
+    return (
+        Precondition(check=right_server(database), advice=_where(database), all_night=True),
+        Precondition(check=sees_others(database), advice="It needs: GRANT pg_monitor TO that role."),
+        Precondition(check=counts_changes(database), advice=counted),
     )
 
 

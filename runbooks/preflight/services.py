@@ -50,7 +50,7 @@ def archives(night: NightContext) -> Subject:
 
 def names(night: NightContext) -> Subject:
     """Return the checks of the warehouses' names: as before a cut-over or, on a later night, as after it."""
-    warehouse = night.environment.warehouse
+    warehouse = night.warehouse
     resolve = Precondition(check=names_known(night), advice="Look at warehouse and dns in the inventory.")
     advice = f"The night would move {warehouse.name}; on a later night of the year this is expected."
     moved = Precondition(check=not_moved(night), advice=advice, stops=(Truth.UNSEEN,))
@@ -96,7 +96,7 @@ def seen(check: Check) -> Check:
 
 def names_known(night: NightContext) -> Check:
     """Return the check that both farms have addresses of their own, and the product's name one of them."""
-    warehouse = night.environment.warehouse
+    warehouse = night.warehouse
     asked = (warehouse.name, warehouse.old_target, warehouse.new_target)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -120,7 +120,7 @@ def names_known(night: NightContext) -> Check:
 
 def not_moved(night: NightContext) -> Check:
     """Return the check that the product's name still leads to the old farm."""
-    warehouse = night.environment.warehouse
+    warehouse = night.warehouse
     asked = (warehouse.name, warehouse.old_target)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:

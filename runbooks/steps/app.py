@@ -49,9 +49,7 @@ def configured(night: NightContext) -> Check:
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         return _judged(night, "the app is configured for", _host_of(outputs[0].text))
 
-    return Check(
-        title=f"the app is configured for {night.environment.warehouse.new_target}", looks=(look,), judge=judge
-    )
+    return Check(title=f"the app is configured for {night.warehouse.new_target}", looks=(look,), judge=judge)
 
 
 def uses_new(night: NightContext) -> Check:
@@ -63,11 +61,11 @@ def uses_new(night: NightContext) -> Check:
         since = f"the app runs since {moment(running['started_at']):%H:%M:%S} UTC with"
         return _judged(night, since, _host_of(str(running["url"])))
 
-    return Check(title=f"the app runs with {night.environment.warehouse.new_target}", looks=(look,), judge=judge)
+    return Check(title=f"the app runs with {night.warehouse.new_target}", looks=(look,), judge=judge)
 
 
 def _judged(night: NightContext, sentence: str, host: str) -> Verdict:
-    expected = night.environment.warehouse.new_target
+    expected = night.warehouse.new_target
     return holds(f"{sentence} {host}") if host == expected else fails(f"{sentence} {host}, expected {expected}")
 
 

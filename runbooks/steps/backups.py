@@ -94,7 +94,7 @@ def probes(night: NightContext) -> tuple[str, str]:
     """Return the commands that show a server's newest backup, and its stored copy."""
     environment = night.environment
     if environment.backups is None:
-        return environment.probes.backup, environment.probes.backup_copy
+        return night.probes.backup, night.probes.backup_copy
     task = "databases.newest-backup"
     return tool_command(environment, task), tool_command(environment, task, stored=True)
 
@@ -109,7 +109,7 @@ def loss(night: NightContext) -> tuple[str, ...]:
 
 def schedule_is(night: NightContext, host: Host, expected: str) -> Check:
     """Return the check that the backup schedule of a server is enabled, or disabled."""
-    look = RemoteCommand(host=host.name, command=night.environment.probes.auto_backup)
+    look = RemoteCommand(host=host.name, command=night.probes.auto_backup)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         state = word(outputs[0], (ENABLED, DISABLED))

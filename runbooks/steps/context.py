@@ -8,15 +8,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import TypeVar
 
 from errors import UsageError
 from inventory.load import load_catalog
-from inventory.model import Database, Environment, Handover, Host, Night, Role
+from inventory.model import App, Database, Environment, Handover, Host, Night, Probes, Role, Warehouse
 from inventory.own_step import OwnStep
+from inventory.parse import unknown_key
 from inventory.scope import Scope, scope_of
 from runbooks.engine.model.actions import SOON, Action, Command, DetachedJob, Look, RemoteCommand
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
 
+Setting = TypeVar("Setting")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 BUILT_HERE = ("archiving.run", "feeds.truncate")  # steps whose command is this tool itself
 WAREHOUSE = "{warehouse}"
@@ -67,23 +70,38 @@ class NightContext:
     @property
     def old_warehouse(self) -> Host:
         """The host of the warehouse that is replaced."""
-        return self.environment.hosts[self.environment.warehouse.old]
+        return self.environment.hosts[self.warehouse.old]
 
     @property
     def new_warehouse(self) -> Host:
         """The host of the warehouse that replaces it."""
-        return self.environment.hosts[self.environment.warehouse.new]
+        return self.environment.hosts[self.warehouse.new]
+
+    @property
+    def app(self) -> App:
+        """The product's address; UsageError if the inventory has none."""
+        return self._needed("app", self.environment.app)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The two warehouses and the names that move; UsageError if the inventory has none."""
+        return self._needed("warehouse", self.environment.warehouse)
+
+    @property
+    def probes(self) -> Probes:
+        """The read-only commands that prove steps; UsageError if the inventory has none."""
+        return self._needed("probes", self.environment.probes)
 
     @property
     def handover(self) -> Handover:
         """The settings that the 2013 checklist needs; UsageError if the inventory has none."""
-        handover = self.environment.handover
-        if handover is None:
+        return self._needed("handover", self.environment.handover, "the 2013 checklist")
+
+    def _needed(self, key: str, value: Setting | None, by: str = "a night") -> Setting:
+        if value is None:
             hint = "inventory/example.yaml explains it."
-            raise UsageError(
-                f"{self.environment.name}: no handover in the inventory, which the 2013 checklist needs.", hint=hint
-            )
-        return handover
+            raise UsageError(f"{self.environment.name}: no {key} in the inventory, which {by} needs.", hint=hint)
+        return value
 
     @property
     def own_steps(self) -> tuple[OwnStep, ...]:
@@ -206,7 +224,7 @@ def inventory_mistakes(night: NightContext, steps: Iterable[Step], others: Colle
     for part, texts in (("commands", environment.commands), ("instructions", environment.instructions)):
         for key, text in texts.items():
             if key not in own and key not in others:
-                yield f"{part}/{key}: expected one of {', '.join(sorted({*own, *others}))}, got an unknown key"
+                yield f"{part}/{key}: {unknown_key(key, {*own, *others})}"
             elif key in BUILT_HERE:
                 yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
             elif key in own:

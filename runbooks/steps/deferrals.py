@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from inventory.parse import unknown_key
 from runbooks.engine.model.step import Step
 from runbooks.steps import maintenance
 from runbooks.steps.context import NightContext
@@ -22,7 +23,7 @@ def deferral_mistakes(night: NightContext, built: Sequence[Step], keys: Collecti
         for key, deferral in entry.defer.items():
             path = f"nights/{day}/defer/{key}"
             if key not in keys:
-                yield f"{path}: expected one of {', '.join(sorted(keys))}, got an unknown key"
+                yield f"{path}: {unknown_key(key, keys)}"
             if key in fixed:
                 yield f"{path}: expected a step after the point of no return that may be left out, got {key!r}"
             if deferral.until <= day:

@@ -49,7 +49,7 @@ def off(night: NightContext, key: str) -> Step:
 
 def stays_on(night: NightContext) -> Check:
     """Return the check that no visitor gets in after the step that switches it on, until the one that ends it."""
-    url, host = night.environment.app.url, night.environment.only(Role.CONTROL).name
+    url, host = night.app.url, night.environment.only(Role.CONTROL).name
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         (answer,) = outputs
@@ -63,7 +63,7 @@ def stays_on(night: NightContext) -> Check:
 
 def answers(night: NightContext, status: int) -> Check:
     """Return the check that the app answers with this status."""
-    url = night.environment.app.url
+    url = night.app.url
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         (answer,) = outputs

@@ -18,7 +18,7 @@ RUNNING = "running"
 def is_known(night: NightContext) -> bool:
     """True if the inventory says how to see the old farm's size; without that, the step stays with a person."""
     aws = night.environment.aws
-    return bool(night.environment.warehouse.shrink or (aws and aws.old_farm))
+    return bool(night.warehouse.shrink or (aws and aws.old_farm))
 
 
 @builds("warehouse.shrink", applies=is_known)
@@ -64,7 +64,7 @@ def by_api(night: NightContext) -> Action | None:
 
 def shrunk(night: NightContext) -> Check:
     """Return the check that the old farm has its smaller size and, at EC2, that it runs."""
-    aws, by_probe = night.environment.aws, night.environment.warehouse.shrink
+    aws, by_probe = night.environment.aws, night.warehouse.shrink
     if by_probe:
         host = night.old_warehouse
         return prints(host, night.filled(by_probe.probe, host), "the old farm's size is", by_probe.size)

@@ -61,7 +61,7 @@ def taken(night: NightContext, host: Host) -> Check:
 
 def found_by_probe(night: NightContext, host: Host) -> Check:
     """Return the check by the inventory's probe on the host."""
-    look = RemoteCommand(host=host.name, command=night.environment.probes.snapshot)
+    look = RemoteCommand(host=host.name, command=night.probes.snapshot)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         snapshot = record(outputs[0])

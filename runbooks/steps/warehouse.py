@@ -69,7 +69,7 @@ def by_api(night: NightContext) -> Action | None:
 
 def targets(night: NightContext) -> dict[str, str]:
     """Return the names that the cut-over moves, each with the farm it then leads to."""
-    warehouse = night.environment.warehouse
+    warehouse = night.warehouse
     old_name = warehouse.old_name.replace("{year}", str(night.year))
     return {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
 
@@ -147,7 +147,7 @@ def etl_is(night: NightContext, host: Host, expected: str) -> Check:
 
 def rebuilt(night: NightContext) -> Check:
     """Return the check that the new warehouse's rebuild has finished in this run."""
-    look = RemoteCommand(host=night.new_warehouse.name, command=night.environment.probes.rebuild)
+    look = RemoteCommand(host=night.new_warehouse.name, command=night.probes.rebuild)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         rebuild = record(outputs[0], "state")
@@ -163,7 +163,7 @@ def rebuilt(night: NightContext) -> Check:
 
 def names_moved(night: NightContext) -> Check:
     """Return the check that both names lead to the farms they should."""
-    warehouse, moves = night.environment.warehouse, targets(night)
+    warehouse, moves = night.warehouse, targets(night)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         addresses_of = {name: addresses(outputs[0], name) for pair in moves.items() for name in pair}
@@ -194,7 +194,7 @@ def _etl_only_on(night: NightContext, only: Host) -> tuple[Check, ...]:
 
 
 def _etl_look(night: NightContext, host: Host) -> RemoteCommand:
-    return RemoteCommand(host=host.name, command=night.environment.probes.etl)
+    return RemoteCommand(host=host.name, command=night.probes.etl)
 
 
 def _etl(host: Host, output: ProbeOutput) -> str:

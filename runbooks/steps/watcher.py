@@ -44,7 +44,7 @@ def start(night: NightContext, key: str) -> Step:
 
 def is_now(night: NightContext, host: Host, expected: str) -> Check:
     """Return the check that the watcher on a host runs, or does not."""
-    look = RemoteCommand(host=host.name, command=night.environment.probes.watcher)
+    look = RemoteCommand(host=host.name, command=night.probes.watcher)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         state = word(outputs[0], (RUNNING, STOPPED))

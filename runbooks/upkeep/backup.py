@@ -30,7 +30,7 @@ def backup(environment: Environment) -> None:
 
 @task("databases.send-backup", *ACTS, addresses=Addresses.UNASKED)
 def send_backup(environment: Environment) -> None:
-    """Send the newest backup of the database on this host to the store, with checksums; so does step 6."""
+    """Send the newest backup on this host to the store, with checksums; so does step 6."""
     backups, database = _on_this_host(environment)
     local = newest(database)
     if local is None:

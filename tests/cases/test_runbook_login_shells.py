@@ -20,7 +20,7 @@ from runbooks.engine.model.actions import DetachedJob, RemoteCommand
 from runbooks.engine.model.history import Facts, History
 from runbooks.engine.model.step import Check
 from tests.cases.runbook_shells import CSH, FISH, NOISY, login_shell
-from tests.fakes import FakeNight, night_plan, rehearsal
+from tests.fakes import FakeNight, night_plan, rehearsal, rehearsal_night
 from tests.ssh_server import running
 from tests.unit.test_preflight import precondition
 
@@ -85,7 +85,7 @@ def watcher_is_stopped(environment: Environment) -> Check:
 def test_a_host_is_understood_whatever_it_says_before_the_answer(noisy: Host, tmp_path: Path, asked: str) -> None:
     (tmp_path / "name").write_text("debug\n")
     written = rehearsal()
-    probes = replace(written.probes, watcher="echo stopped")
+    probes = replace(rehearsal_night().probes, watcher="echo stopped")
     environment = replace(written, host_name_file=str(tmp_path / "name"), probes=probes)
     checks = {
         "name": precondition("debug", "is the right host", environment).check,

@@ -21,7 +21,7 @@ from runbooks.night.amazon import AmazonApi
 from runbooks.night.live_ports import live_executor
 from tests import aws
 from tests.aws import FakeAmazon, refusal, saying
-from tests.fakes import SERVERS, FakeClock, FakeNight, night_plan, rehearsal
+from tests.fakes import SERVERS, FakeClock, FakeNight, night_plan, rehearsal, rehearsal_night
 
 FARMS = {"warehouse-old.farm.ttm.com": "10.0.0.1", "warehouse-new.farm.ttm.com": "10.0.0.2"}
 BEFORE = {"warehouse.ttm.com": "warehouse-old.farm.ttm.com"}
@@ -106,7 +106,7 @@ def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
     instances = {host: amazon.instance(volumes=2 if host == "db-master" else 1) for host in at_ec2}
     farm = OldFarm(instance=amazon.instance(), type="t3.small")
     settings = Aws(endpoint=amazon.endpoint, instances=instances, zone=zone, old_farm=farm)
-    environment = replace(rehearsal(), aws=settings, warehouse=replace(rehearsal().warehouse, shrink=None))
+    environment = replace(rehearsal(), aws=settings, warehouse=replace(rehearsal_night().warehouse, shrink=None))
     fake_night = FakeNight(plan=night_plan(environment), clock=FakeClock(PACE))
     fake_night.amazon = AmazonApi(settings, fake_night.clock)
     fake_night.dns = dns = ZoneDns(amazon, zone)

@@ -160,7 +160,7 @@ def test_an_argument_that_a_command_does_not_know_is_refused(running: Lab) -> No
 
 def test_maintenance_mode_shuts_the_app(running: Lab) -> None:
     def answer() -> int:
-        connection = http.client.HTTPConnection(urlsplit(running.environment.app.url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(running.night.app.url).netloc, timeout=10)
         connection.request("GET", "/")
         status = connection.getresponse().status
         connection.close()
@@ -174,7 +174,7 @@ def test_maintenance_mode_shuts_the_app(running: Lab) -> None:
 
 
 def test_the_watcher_is_a_process_that_comes_and_goes(running: Lab) -> None:
-    probe, pid_file = running.environment.probes.watcher, Layout(running.home).watcher_pid
+    probe, pid_file = running.night.probes.watcher, Layout(running.home).watcher_pid
 
     assert running.say("watcher", probe) == "running"
     pid = int(pid_file.read_text())
@@ -190,7 +190,7 @@ def test_the_watcher_is_a_process_that_comes_and_goes(running: Lab) -> None:
 
 def test_sidekiq_is_shut_down_on_whichever_warehouse_it_runs(running: Lab) -> None:
     def etl() -> list[str]:
-        return [running.say(host, running.environment.probes.etl) for host in ("warehouse-old", "warehouse-new")]
+        return [running.say(host, running.night.probes.etl) for host in ("warehouse-old", "warehouse-new")]
 
     assert etl() == ["enabled", "disabled"]
     running.say("control", "ttmscalr shutdown:sidekiq -f warehouse-old")
@@ -203,7 +203,7 @@ def test_sidekiq_is_shut_down_on_whichever_warehouse_it_runs(running: Lab) -> No
 
 
 def test_names_move_between_the_farms_and_the_farms_stay(running: Lab) -> None:
-    warehouse, hosts = running.environment.warehouse, running.environment.hosts
+    warehouse, hosts = running.night.warehouse, running.environment.hosts
     old, new = hosts[warehouse.old].address, hosts[warehouse.new].address
 
     def addresses(name: str, *, tcp: bool = False) -> list[str]:
@@ -225,7 +225,7 @@ def test_names_move_between_the_farms_and_the_farms_stay(running: Lab) -> None:
 
 
 def test_a_rebuild_is_reported_with_its_end(running: Lab) -> None:
-    probe = running.environment.probes.rebuild
+    probe = running.night.probes.rebuild
 
     assert running.record("warehouse-new", probe) == {"state": "never", "finished_at": None}
     running.say("warehouse-new", "warehouse rebuild")
@@ -236,7 +236,7 @@ def test_a_rebuild_is_reported_with_its_end(running: Lab) -> None:
 
 def test_the_backup_schedule_is_a_servers_own(running: Lab) -> None:
     def schedules() -> set[str]:
-        return {running.say(host, running.environment.probes.auto_backup) for host in DATABASE_HOSTS}
+        return {running.say(host, running.night.probes.auto_backup) for host in DATABASE_HOSTS}
 
     assert schedules() == {"enabled"}
     running.say("db-master", "auto-backup off")
@@ -246,7 +246,7 @@ def test_the_backup_schedule_is_a_servers_own(running: Lab) -> None:
 
 
 def test_a_backup_is_verified_stored_and_its_damage_is_seen(running: Lab) -> None:
-    backup, copy = running.environment.probes.backup, running.environment.probes.backup_copy
+    backup, copy = running.night.probes.backup, running.night.probes.backup_copy
     assert running.record("db-shard-1", backup) == {}
     assert running.record("db-shard-1", copy) == {}
     assert running.type("db-shard-1", "backup transfer").code == 10
@@ -336,7 +336,7 @@ def test_a_standby_is_terminated_and_recreated(running: Lab) -> None:
 
 
 def test_a_snapshot_can_be_started(running: Lab) -> None:
-    probe, primary = running.environment.probes.snapshot, running.primary("db-master")
+    probe, primary = running.night.probes.snapshot, running.primary("db-master")
     assert running.record("db-master", probe) == {}
 
     running.say("db-master", "snapshot create")

@@ -22,7 +22,7 @@ from runbooks.cli import environment as cli_environment
 from runbooks.engine.live.executors import DryRunExecutor, NoDryForm
 from runbooks.engine.model.history import Facts, read_history
 from runbooks.engine.model.step import Check, holds
-from tests.fakes import EVENING, SERVERS, night_plan, rehearsal, rehearsal_with_own_steps
+from tests.fakes import EVENING, SERVERS, night_plan, rehearsal, rehearsal_night, rehearsal_with_own_steps
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_calls_to_amazon_are_shown_and_not_made(
 ) -> None:
     instances = {host: f"i-0{number}" for number, host in enumerate(SERVERS)}
     farm = OldFarm(instance="i-0f", type="t3.small")
-    by_ec2 = replace(rehearsal().warehouse, shrink=None)
+    by_ec2 = replace(rehearsal_night().warehouse, shrink=None)
     environment = replace(rehearsal(), warehouse=by_ec2, aws=Aws(instances=instances, zone="Z1", old_farm=farm))
     monkeypatch.setattr(cli_environment, "load", lambda name: environment)
 

@@ -60,7 +60,7 @@ def test_migrations_follow_each_other_from_the_archives_schema_to_todays(tmp_pat
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (FIRST + "colour: red", "one.yaml/colour: expected one of after, before, database"),
+        (FIRST + "colour: red", "one.yaml/colour: unknown key; expected one of after, before, database"),
         (FIRST.replace("master", "moon"), "one.yaml/database: expected one of master, shard, got 'moon'"),
         (FIRST.replace("aaaaaaaaaaaa", "aaaa"), "one.yaml/before: expected 12 or more digits of a fingerprint"),
         (FIRST + "tables: {users: {fill: {grade: 0}}}", "one.yaml/tables/users/fill/grade: expected a string, got 0"),
@@ -92,5 +92,5 @@ def test_an_operators_changes_have_no_fingerprints(tmp_path: Path) -> None:
     written(tmp_path, good="database: master\ntables: {users: {convert: {email: NULL::text}}}", bad=FIRST)
 
     assert load.load_changes(str(tmp_path / "good.yaml")).name == "good.yaml"
-    with pytest.raises(Problems, match=r"bad\.yaml/before: expected one of database"):
+    with pytest.raises(Problems, match=r"bad\.yaml/before: unknown key; expected one of database"):
         load.load_changes(str(tmp_path / "bad.yaml"))

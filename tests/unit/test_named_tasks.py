@@ -23,7 +23,14 @@ from tests.declared import declared_tasks
 
 DECLARED = declared_tasks()
 OWN = ("archiver", "inventory", "platforms", "rehearsal", "runbooks", "tasks")
-START = {"tasks", "runbooks", "runbooks.cli", "runbooks.cli.listing", "runbooks.cli.own_task"}
+START = {
+    "tasks",
+    "runbooks",
+    "runbooks.cli",
+    "runbooks.cli.listing",
+    "runbooks.cli.own_task",
+    "runbooks.cli.task_groups",
+}
 DOORS = {"psycopg2", "boto3", "fabric", "paramiko", "dns", "celery", "rich", "requests"}  # Invoke has YAML of its own
 
 

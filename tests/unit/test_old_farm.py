@@ -16,13 +16,13 @@ from runbooks.cutover import plan_of
 from runbooks.engine.model.debts import DebtLeft, owed
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.reporting.plan_markdown import rendered
-from tests.fakes import NIGHT, NIGHT_2013, FakeNight, night_plan, rehearsal
+from tests.fakes import NIGHT, NIGHT_2013, FakeNight, night_plan, rehearsal, rehearsal_night
 
 FARM = OldFarm(instance="i-0f", type="t3.small")
 
 
 def with_farm(**changes: Any) -> Environment:
-    return replace(rehearsal(), warehouse=replace(rehearsal().warehouse, shrink=None), **changes)
+    return replace(rehearsal(), warehouse=replace(rehearsal_night().warehouse, shrink=None), **changes)
 
 
 def test_a_person_shrinks_the_farm_after_the_names_have_moved_and_a_probe_proves_it() -> None:

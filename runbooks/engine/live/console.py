@@ -238,12 +238,13 @@ def say(text: str) -> None:
     Rich(highlight=False, markup=False, emoji=False).print(Text(clean(text)), soft_wrap=True)
 
 
-def say_wrapped(text: str) -> None:
+def say_wrapped(text: str, *, style: str = "") -> None:
     """Print lines of a task; a terminal wraps each between words and indents the rest, a file has it on one line."""
     rich = Rich(highlight=False, markup=False, emoji=False)
     lines = clean(text).split("\n")
     rich.print(
-        Text("\n".join(_wrapped(line, rich.width) if rich.is_terminal else line for line in lines)), soft_wrap=True
+        Text("\n".join(_wrapped(line, rich.width) if rich.is_terminal else line for line in lines), style=style),
+        soft_wrap=True,
     )
 
 

@@ -47,10 +47,15 @@ class Finding:
         """True if it is only a warning."""
         return not (self.verdict.holds or self.stops)
 
-    def __str__(self) -> str:
+    @property
+    def says(self) -> str:
+        """The proof; before one that could not be seen, what should hold."""
         title = f"{self.precondition.check.title}: " if self.verdict.truth is Truth.UNSEEN else ""
+        return f"{title}{self.verdict.proof.rstrip('.')}"
+
+    def __str__(self) -> str:
         advice = "" if self.verdict.holds else f". {self.precondition.advice}"
-        return f"{self.subject}: {title}{self.verdict.proof.rstrip('.')}{advice}"
+        return f"{self.subject}: {self.says}{advice}"
 
 
 def all_night(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
