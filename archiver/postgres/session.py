@@ -105,8 +105,10 @@ def connect(
 def _link(connection: Mapping[str, str], name: str) -> extensions.connection:
     try:
         link: extensions.connection = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name)
-    except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
+    except (psycopg2.Error, ValueError) as error:
+        # Before login a server speaks its own language, in any encoding.
+        text = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = " ".join(text.split())
         raise DatabaseError(
             f"Connecting to {where_of(connection)} failed: {reason}.", hint=connect_hint(reason)
         ) from None

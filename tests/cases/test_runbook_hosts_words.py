@@ -20,7 +20,6 @@ from rehearsal.ports import LOOPBACK
 from runbooks.engine.live.fleet import Fleet
 from runbooks.engine.live.ssh import UnreachableError
 from runbooks.engine.model.actions import RemoteCommand
-from tests.cases import case
 from tests.ssh_server import Server, running
 
 COMMAND = RemoteCommand(host="db", command="true", timeout=timedelta(seconds=10))
@@ -64,7 +63,6 @@ def fatal(message: bytes) -> bytes:
     return b"E" + struct.pack("!i", len(fields) + 4) + fields
 
 
-@case("runbook 22", "what a server says in Latin-1 before login is a UnicodeDecodeError", raises=(UnicodeDecodeError,))
 def test_a_server_that_refuses_in_another_encoding_is_reported_in_a_sentence() -> None:
     """The server speaks the protocol so far: PostgreSQL's own would have to be set up in French."""
 

@@ -28,3 +28,9 @@ def test_a_refused_write_says_what_may_forbid_it() -> None:
     assert "SELECT pg_is_in_recovery()" in hint_of("25006", "ann")
     assert hint_of("42501", "ann").endswith('ALTER ROLE "ann" BYPASSRLS;')
     assert hint_of("23505", "ann") == ""
+
+
+@pytest.mark.parametrize("word", ["a\0b", "caf\udce9"], ids=["NUL", "bytes"])
+def test_a_keyword_that_no_server_could_take_is_an_error_in_a_sentence(word: str) -> None:
+    with pytest.raises(DatabaseError, match=r"Connecting to .* failed"):
+        connect({"host": "127.0.0.1", "port": "1", "dbname": word}, name="test")
