@@ -36,6 +36,11 @@ def key_text(key: Key) -> str:
     return json.dumps(key, ensure_ascii=False, separators=(",", ":"))
 
 
+def key_text_or_none(key: Key | None) -> str | None:
+    """Return the same for a key that may be missing."""
+    return None if key is None else key_text(key)
+
+
 def key_of_text(text: str) -> Key:
     """Return the key that `key_text` wrote; raise ValueError if the text is none."""
     return key_of_json(json.loads(text))

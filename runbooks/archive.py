@@ -110,7 +110,7 @@ def school(
 )
 def customer(
     environment: Environment,
-    customer: int,
+    customer: str,
     date: datetime.date | None,
     depth: str,
     reason: str,
@@ -127,12 +127,13 @@ def customer(
         depth=depth,
         pretend=pretend,
         accept_orphans=accept_orphans,
-        only=Include(customers={customer: reason}) if reason else None,
     )
     purpose = f"archive.customer {customer}"
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
-        _archive(archiver, resolve.customers_to_archive(archiver.databases, customer, request.year), request, by)
+        key = archiver.databases.customer_typed(customer)
+        request = replace(request, only=Include(customers={key: reason}) if reason else None)
+        _archive(archiver, resolve.customers_to_archive(archiver.databases, key, request.year), request, by)
 
 
 @task(

@@ -16,10 +16,13 @@ from archiver.runs.context import Archiver
 from archiver.runs.restore import record_to_restore, restore
 from archiver.runs.settle import asking_markers
 from archiver.runs.setup import archiver as open_archiver
+from errors import UsageError
+from formatting import with_article
 from inventory.load import load_changes
 from inventory.migrations import Changes
 from inventory.model import Environment, Role
 from runbooks.archives.restore_plan import MAPPING, plan
+from runbooks.cli.call import Call
 from runbooks.cli.options import (
     ACTS,
     CUSTOMER,
@@ -33,41 +36,64 @@ from runbooks.cli.options import (
     Option,
 )
 from runbooks.cli.outcomes import Results
-from runbooks.cli.parse import parse_id
+from runbooks.cli.parse import parse_key, parse_part
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
 
-CLASSROOM = Option(
-    name="only_classroom",
-    help="a classroom's id: only it and all it needs; the rest stays archived",
-    parse=parse_id,
+PART = Option(
+    name="part",
+    help='a part of the catalog and its key, such as "student 592": only it and all it needs; the rest stays archived',
+    parse=parse_part,
 )
+NAMED_PARTS = tuple(
+    Option(name=f"only_{noun}", help=f"the same for {with_article(noun)}, by its key", parse=parse_key)
+    for noun in ("classroom", "student", "user")  # of Apangea's catalog
+)
+
+
+def _refuse_several_parts(call: Call) -> None:
+    if len(_requested(call)) > 1:
+        raise UsageError("Name one part to restore: --part and --only-… take one of them at a time.")
+
+
+def _requested(call: Call) -> list[tuple[str, str]]:
+    """Return the parts that were named, each with the word for its key."""
+    words = ((option.key.removeprefix("only_"), call.values[option.key]) for option in NAMED_PARTS)
+    other = call.values[PART.key]
+    return [*([other] if other else []), *((noun, word) for noun, word in words if word)]
+
+
+def _part(archiver: Archiver, noun: str, word: str) -> Part:
+    """Return the part that a noun and a word for its key mean; raise UsageError if the catalog has no such part."""
+    table = archiver.model.table_of_part(noun).table
+    return Part(noun, archiver.databases.row_typed(noun, table, word))
 
 
 @task(
     "restore.school",
-    *(SCHOOL, YEAR_OF_SEVERAL, CLASSROOM, WITHOUT_MONTH, MAPPING, PRETEND_RESTORE, IDENTITY, *ACTS),
+    *(SCHOOL, YEAR_OF_SEVERAL, PART, *NAMED_PARTS, WITHOUT_MONTH, MAPPING, PRETEND_RESTORE, IDENTITY, *ACTS),
     example="13",
     runs_on=Role.DEBUG,
+    before=_refuse_several_parts,
 )
 def school(
+    call: Call,
     environment: Environment,
     school: str,
     year: int | None,
-    only_classroom: int | None,
     without_month: frozenset[MonthName] | None,
     mapping: str,
     pretend: bool,
     identity: str,
 ) -> None:
-    """Bring one school back, or one classroom of it: fetch, verify, load shard and master, delete the record."""
-    only = Part("classroom", only_classroom) if only_classroom else None
+    """Bring one school back, or a part such as a classroom or a person: fetch, verify, load, delete the record."""
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {school}", identity=identity) as archiver:
+        part = next((_part(archiver, noun, word) for noun, word in _requested(call)), None)
         record = record_to_restore(archiver, archiver.databases.key_typed(school), year)
         with archiver.databases.tenant_lock(record.tenant_id, shard_of(archiver.databases, record)):
             without = [str(month) for month in without_month or ()]
-            _restore(archiver, [record], pretend=pretend, last=last, only=only, without=without)
+            _restore(archiver, [record], pretend=pretend, last=last, only=part, without=without)
 
 
 @task(
@@ -76,14 +102,15 @@ def school(
     example="1234",
     runs_on=Role.DEBUG,
 )
-def customer(environment: Environment, customer: int, year: int | None, pretend: bool, identity: str) -> None:
+def customer(environment: Environment, customer: str, year: int | None, pretend: bool, identity: str) -> None:
     """Bring back every archived school of a customer."""
     with (
         open_archiver(environment, f"restore.customer {customer}", identity=identity) as archiver,
         archiver.databases.exclusive_lock(),
     ):
         with asking_markers(archiver):
-            records = resolve.customers_to_restore(archiver.databases, customer, year)
+            key = archiver.databases.customer_typed(customer)
+            records = resolve.customers_to_restore(archiver.databases, key, year)
         _restore(archiver, records, pretend=pretend)
 
 

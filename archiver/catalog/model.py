@@ -12,6 +12,7 @@ from archiver.catalog.graph import cycles
 from errors import Problems, UsageError
 from formatting import plural, with_article
 from inventory.catalog import Catalog, Table, Tenant
+from inventory.keys import Key
 
 MASTER, SHARD = "master", "shard"
 _NAMES = r"(\w+|\(\w+(?:, ?\w+)*\))"  # one column, or several in parentheses
@@ -67,12 +68,12 @@ class Part:
     """A part of a tenant that can be restored alone: `classroom 42`."""
 
     noun: str  # one of the catalog's parts
-    id: int
+    id: Key
 
     def __str__(self) -> str:
         return f"{self.noun} {self.id}"
 
-    def to_json(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, Key]:
         """Return plain data: {"classroom": 42}."""
         return {self.noun: self.id}
 
@@ -98,14 +99,14 @@ class Model:
         groups = {table: self.catalog.databases[table.database][table.table].group for table in self.tables}
         return tuple(table for table in self.tables if table != self.root and table.table == plural(groups[table]))
 
-    def table_of_part(self, part: Part) -> TableName:
-        """Return the table that has a part's own row; raise UsageError if the catalog has no such part."""
-        if part.noun not in self.tenant.parts:
+    def table_of_part(self, noun: str) -> TableName:
+        """Return the table with the rows of parts of that noun; raise UsageError if the catalog has no such parts."""
+        if noun not in self.tenant.parts:
             nouns = ", ".join(self.tenant.parts) or "none"
             raise UsageError(
-                f"The catalog of tables has no part {part.noun!r} of {with_article(self.tenant.noun)} (there: {nouns})."
+                f"The catalog of tables has no part {noun!r} of {with_article(self.tenant.noun)} (there: {nouns})."
             )
-        return TableName(MASTER, self.tenant.parts[part.noun])
+        return TableName(MASTER, self.tenant.parts[noun])
 
     def catalog_entry(self, table: TableName) -> Table | None:
         """Return the catalog's entry for a table; None if it is not in the catalog."""

@@ -35,7 +35,6 @@ def problems_of(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     yield from undeletable(model, kind, live.unidentified)
     if kind == MASTER:
         yield from _not_unique(model, live)
-        yield from _customers(model, live)
 
 
 def below_problems(model: Model, kind: str, relations: Iterable[Below]) -> Iterator[str]:
@@ -60,16 +59,4 @@ def _not_unique(model: Model, live: LiveCatalogue) -> Iterator[str]:
             yield (
                 f"tenant/key: {model.root}.{column.name} may be NULL, so that no command could name such a "
                 f"{model.tenant.noun}. First run: ALTER TABLE {table} ALTER COLUMN {column.name} SET NOT NULL"
-            )
-
-
-def _customers(model: Model, live: LiveCatalogue) -> Iterator[str]:
-    """Yield a customer's key that no record of an archive could hold."""
-    customer = model.tenant.customer
-    shape = live.tables.get(customer.table) if customer else None
-    for column in shape.columns if shape else ():
-        if customer and column.name == customer.key and column.type not in ("smallint", "integer", "bigint"):
-            yield (
-                f"tenant/customer/key: {MASTER}.{customer.table}.{column.name} is {column.type}: "
-                "records hold only whole numbers of customers. Leave tenant/customer out of the catalog"
             )

@@ -39,10 +39,12 @@ class Bookkeeping:
 
     def write(self) -> None:
         """Write the index of ids, the deleted keys, and the rows that stay live although an archive holds a copy."""
-        indexed = id_index.indexed(self.deletion_set.row_sets.placement.schemas[MASTER])
+        schema = self.deletion_set.row_sets.placement.schemas[MASTER]
+        indexed = id_index.indexed(schema)
         for table in self.deletion_set.model.of(MASTER):
             if table.table in indexed:
                 self._write_ids("ids", table, self.deletion_set.row_sets.source(table))
+            if id_index.is_number(schema.tables[table.table]):
                 self._write_ids("gone", table, self._mine(table))
             if not self.deletion_set.all_rows_go(table) and self.deletion_set.row_sets.shape(table).primary_key:
                 self._write_retained(table)
@@ -97,14 +99,16 @@ class Bookkeeping:
 
     def _write_ids(self, target: str, table: TableName, source: Composable) -> None:
         """Write a table's ids by record into `archiver.ids` or `archiver.gone`."""
-        [key] = self.deletion_set.row_sets.shape(table).primary_key
+        shape = self.deletion_set.row_sets.shape(table)
+        key = Identifier("c", *shape.primary_key) if id_index.is_number(shape) else id_index.keys_as_text(shape, "c")
         query = SQL(
-            "INSERT INTO archiver.{target} (record_id, table_name, ids) SELECT r.record_id, {name}, array_agg(c.{key})"
+            "INSERT INTO archiver.{target} (record_id, table_name, {columns}) SELECT r.record_id, {name}, {ids}"
             " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant} GROUP BY 1 ON CONFLICT DO NOTHING"
         ).format(
             target=Identifier(target),
             name=Literal(table.table),
-            key=Identifier(key),
+            columns=SQL("ids" if id_index.is_number(shape) else "ids, keys"),
+            ids=SQL("array_agg({})" if id_index.is_number(shape) else "'{{}}', array_agg({})").format(key),
             source=source,
             run=_RUN,
             tenant=Identifier(TENANT),

@@ -24,6 +24,7 @@ from archiver.load.obstacles import refused_by_rows
 from archiver.load.proof import proven
 from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
+from archiver.postgres.schema import Schema
 from archiver.postgres.selection import SelectedRows
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
 from archiver.records.archive_record import Record
@@ -33,6 +34,7 @@ from archiver.records.state import Kind, State
 from archiver.store.standing import MissingObjectError
 from archiver.verify.verify import Verified
 from errors import CutoverError
+from inventory.keys import Key, key_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,8 +210,9 @@ class _Bookkeeping:
             for table in self.model.tables
             if (left := self.record.members[layout.member(table)].rows - deleted[str(table)])
         }
-        deleted_keys.remember(master, self.record, _keys(decided.to_delete))
-        id_index.write(master, self.record, _keys(decided.selection.by_table))
+        schema = self.placement.schemas[MASTER]
+        deleted_keys.remember(master, self.record, _keys(schema, decided.to_delete))
+        id_index.write(master, self.record, _keys(schema, decided.selection.by_table))
         staying = [*decided.retained[MASTER], *marker.staying(content.get("staying", ()))]
         retained_rows.remember(master, self.record, staying)
         seconds = None if self.began is None else time.monotonic() - self.began
@@ -219,10 +222,11 @@ class _Bookkeeping:
         return Deletion(record=record, deleted=deleted, retained=retained, appeared={})
 
 
-def _keys(rows_by_table: Mapping[TableName, SelectedRows]) -> dict[str, list[int]]:
-    """Return the whole-number keys of rows of master, by table."""
+def _keys(schema: Schema, rows_by_table: Mapping[TableName, SelectedRows]) -> dict[str, list[Key]]:
+    """Return the keys of rows of master, by table, of the tables whose ids are indexed."""
+    indexed = id_index.indexed(schema)
     return {
-        table.table: [row[0] for row in rows.rows]
+        table.table: [key_of(row[: len(rows.identity)]) for row in rows.rows]
         for table, rows in rows_by_table.items()
-        if table.database == MASTER and rows.rows and len(rows.identity) == 1 and type(rows.rows[0][0]) is int
+        if table.database == MASTER and rows.rows and table.table in indexed
     }

@@ -16,11 +16,10 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.operator import TOOL_VERSION
 from archiver.postgres.pins import SETTINGS
 from archiver.postgres.row_versions import snapshot_text
-from archiver.postgres.schema import Column, Table, column_list, identifier
+from archiver.postgres.schema import WHOLE_NUMBERS, Column, Table, column_list, identifier
 from archiver.postgres.selection import Key, Selection, Values, condition, is_complete_key, row_order
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
-from archiver.records.id_index import WHOLE_NUMBERS
 from inventory.keys import Key as TenantKey
 
 

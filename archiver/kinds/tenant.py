@@ -79,10 +79,8 @@ class TenantKind:
 
 
 def _index(master: Session, record: ArchiveRecord, archive: Archive) -> None:
-    """Write the id index of an archive made by an older version of this tool, if it has none."""
-    for unindexed in id_index.missing(master):
-        if unindexed.id == record.id:
-            id_index.write(master, unindexed, id_index.ids_in(archive))
+    """Write what the index of ids lacks of an archive that an older version of this tool made."""
+    id_index.write(master, record, id_index.ids_in(archive))
 
 
 def _delete_record(archiver: Archiver, record: Record) -> None:

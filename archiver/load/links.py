@@ -31,6 +31,11 @@ def named(links: Iterable[Link], schemas: Mapping[str, Schema]) -> list[LinkStep
     return [*_named_by_links(links, schemas), *_named_by_foreign_keys(schemas)]
 
 
+def naming(links: Iterable[Link], key: tuple[str, ...]) -> list[LinkStep]:
+    """Return the steps from a row to the rows that name it by its key, and by which it is found."""
+    return [_up(link) for link in links if link.columns == key]
+
+
 def _down(link: Link) -> LinkStep:
     """Return the step from parent to child."""
     return LinkStep(

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from archiver.catalog.model import MASTER, Part, TableName, Where
 from archiver.format.manifest import Manifest
 from archiver.load.closure import Closure, Lines, lines_of, wanted_by
-from archiver.load.links import below, named
+from archiver.load.links import below, named, naming
 from archiver.load.load import IncomingArchive
 from archiver.load.row_values import RowValues, Selected, staged_values
 from archiver.load.staging import stage_rows
 from errors import UsageError
+from inventory.keys import Parts, typed
 
 _Values = Mapping[TableName, RowValues]
 
@@ -24,18 +25,20 @@ def rows_of_part(incoming: Sequence[IncomingArchive], part: Part) -> list[dict[T
     """Return the rows of each archive that come back with a part; the first holds the part's own row.
 
     These are its row, all rows below it, and the rows those refer to, up to the tenant's row, but not what else belongs
-    to these; by the archive's table names. Raises UsageError if the first archive does not hold the part.
+    to these; by the archive's table names. A person's are also the rows by which the person is found, with all below
+    them. Raises UsageError if the first archive does not hold the part.
     """
     model, schemas = incoming[0].model, incoming[0].placement.schemas
-    down, up, table = below(model.links), named(model.links, schemas), model.table_of_part(part)
+    down, up, table = below(model.links), named(model.links, schemas), model.table_of_part(part.noun)
     key = schemas[MASTER].tables[table.table].primary_key
+    found_by = naming(model.found_by(table), key)
     requested = _columns((*wanted_by((*down, *up)), *((table, column) for column in key)))
     values = [_values_of(each, requested) for each in incoming]
     closure = Closure({table: _joined(columns, table, values) for table, columns in requested.items()})
-    own = closure.holding(table, key, (str(part.id),))
+    own = closure.holding(table, key, tuple(map(str, part.id if isinstance(part.id, Parts) else (part.id,))))
     if not own:
         raise _not_in(incoming[0].archive.manifest, part)
-    numbers = closure.follow(closure.follow({table: own}, down), up)
+    numbers = closure.follow(closure.follow(closure.follow({table: own}, found_by), down), up)
     return [_lines(each, numbers, values, position) for position, each in enumerate(incoming)]
 
 
@@ -82,5 +85,5 @@ def _not_in(manifest: Manifest, part: Part) -> UsageError:
     return UsageError(
         f"{part.noun.capitalize()} {part.id} is not in the archive of {manifest.noun} {manifest.tenant_id} of "
         f"{manifest.year}; nothing was changed.",
-        hint=f"To see which {manifest.noun} it belongs to, run: inv archive.find {part.noun} {part.id}",
+        hint=f"To see which {manifest.noun} it belongs to, run: inv archive.find {part.noun} {typed(part.id)}",
     )

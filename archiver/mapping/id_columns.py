@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import SHARD, Link, Model
 from archiver.catalog.naming import singular
-from archiver.postgres.schema import Schema, Table
+from archiver.postgres.schema import WHOLE_NUMBERS, Schema, Table
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
-from archiver.records.id_index import WHOLE_NUMBERS
 from archiver.records.id_offsets import Offsets, translated
 
 _TableColumn = tuple[str, str]  # a table and one of its columns

@@ -10,9 +10,9 @@ from archiver.catalog.model import MASTER, SHARD, Model
 from archiver.postgres.locks import EVERYTHING, AdvisoryLock, dismiss_workers, held_locks
 from archiver.postgres.schema import Schema, read_schema
 from archiver.postgres.session import Session
-from archiver.postgres.tenants import key_typed
+from archiver.postgres.typed_keys import key_typed
 from errors import UsageError
-from formatting import with_article
+from formatting import plural, with_article
 from inventory.keys import Key
 from inventory.migrations import Migration
 
@@ -121,7 +121,19 @@ class Databases:
 
     def key_typed(self, word: str) -> Key:
         """Return the key of a tenant that a typed word means; raise UsageError with an example if it is none."""
-        return key_typed(self.master, self.model.tenant, word)
+        tenant = self.model.tenant
+        return key_typed(self.master, tenant.noun, tenant.table, tenant.key_columns, word)
+
+    def row_typed(self, noun: str, table: str, word: str) -> Key:
+        """Return the primary key of a row of master that a typed word means; raise UsageError as `key_typed` does."""
+        return key_typed(self.master, noun, table, self.schema(MASTER).tables[table].primary_key, word)
+
+    def customer_typed(self, word: str) -> Key:
+        """Return the key of a customer that a typed word means; raise UsageError if the catalog knows none."""
+        customer = self.model.tenant.customer
+        if customer is None:
+            raise UsageError(f"The catalog of tables knows no customers of {plural(self.model.tenant.noun)}.")
+        return key_typed(self.master, "customer", customer.table, (customer.key,), word)
 
     def close(self) -> None:
         """End every session; open transactions are rolled back."""

@@ -461,3 +461,8 @@ ALTER TABLE archiver.log RENAME COLUMN tenant_id TO key;
 ALTER TABLE archiver.log ALTER COLUMN key TYPE text USING key::text;
 ALTER TABLE archiver.held RENAME COLUMN tenant_id TO key;
 ALTER TABLE archiver.held ALTER COLUMN key TYPE text USING key::text;
+
+-- migration 11: customers by keys of any type, and an index of ids of any type
+ALTER TABLE archiver.archives ALTER COLUMN customer_id TYPE text USING customer_id::text;  -- JSON, as all keys are
+ALTER TABLE archiver.ids ADD COLUMN keys text[] NOT NULL DEFAULT '{}';  -- in JSON: all but single whole numbers
+CREATE INDEX ids_by_key ON archiver.ids USING gin (keys);

@@ -13,6 +13,8 @@ from archiver.catalog.graph import reachable
 from archiver.postgres.session import SQL, Composed, Identifier, Session
 from errors import Problems
 
+WHOLE_NUMBERS = ("smallint", "integer", "bigint")
+
 NAMESPACE = "public"  # the namespace of the product's tables
 TENANT = "tenant of the row"  # a column that this tool adds, where one table holds the rows of many tenants
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from archiver.catalog.model import MASTER
 from archiver.postgres.schema import identifier
-from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier, Literal, Session
+from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 from errors import RefusedError, UsageError
-from formatting import plural, with_article
+from formatting import plural
 from inventory.catalog import Customer
 from inventory.catalog import Tenant as TenantTable
-from inventory.keys import Key, Parts, key_of, key_order, typed, values_of, words_for
+from inventory.keys import Key, Parts, key_of, key_order, words_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,41 +169,6 @@ def _customers(master: Session, customer: Customer) -> frozenset[str]:
 def unknown(master: Session, table: TenantTable, ids: Collection[Key]) -> list[Key]:
     """Return the keys that no live tenant has, sorted."""
     return sorted(set(ids) - {each.id for each in of_ids(master, table, ids)}, key=key_order)
-
-
-def key_typed(master: Session, table: TenantTable, word: str) -> Key:
-    """Return the key that a typed word means, by the types of the table's columns; raise UsageError if it is none."""
-    try:
-        values = values_of(word, len(table.key_columns))
-    except ValueError:
-        raise _no_key(master, table, word) from None
-    # A value without a type takes the column's, which so reads it: no row is read.
-    columns = SQL(", ").join(
-        SQL("coalesce({}, (SELECT {} FROM {} LIMIT 0))").format(
-            Literal(value), Identifier(name), identifier(table.table)
-        )
-        for name, value in zip(table.key_columns, values, strict=True)
-    )
-    try:
-        [row] = master.keys(SQL("SELECT {}").format(columns), doing=f"reading the key {word}")
-    except DatabaseError as error:
-        if error.code[:2] != _DATA:
-            raise
-        raise _no_key(master, table, word) from None
-    return key_of(row)
-
-
-_DATA = "22"  # the class of errors about values: PostgreSQL cannot read this text as a value of the type
-
-
-def _no_key(master: Session, table: TenantTable, word: str) -> UsageError:
-    """Return the error for a word that is no key; its hint shows a live tenant's."""
-    query = SQL("SELECT {} FROM {} ORDER BY {} LIMIT 1").format(_keys(table), _from(table), _keys(table))
-    rows = master.keys(query, doing=f"reading {table.table}")
-    return UsageError(
-        f"{table.noun}: expected {' and '.join(table.key_columns)} of {with_article(table.noun)}, got {word!r}.",
-        hint=f"Example: {typed(key_of(rows[0]))}" if rows else "",
-    )
 
 
 def has_key(names: Sequence[str], ids: Collection[Key]) -> Composable:

@@ -41,7 +41,7 @@ from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from archiver.records.slice_record import Slice
 from archiver.records.state import Kind, State
-from inventory.keys import key_text
+from inventory.keys import key_text, key_text_or_none
 
 
 def adopt(session: Session, adoption: Adoptable) -> None:
@@ -236,7 +236,7 @@ def _row(adoption: Adoption) -> dict[str, object]:
         **{name: value for name, value in own.items() if value is not None},
         "key": key_text(manifest.tenant_id),
         "tenant_name": manifest.tenant_name,
-        "customer_id": manifest.customer_id,
+        "customer_id": key_text_or_none(manifest.customer_id),
         "customer_name": manifest.customer_name,
         "year": manifest.year,
         "night": adoption.night,

@@ -20,6 +20,7 @@ from archiver.records.retained_rows import RetainedRow
 from archiver.records.slice_record import Slice
 from archiver.records.state import Kind, State
 from archiver.store.bucket import StoredDigests
+from inventory.keys import Key
 
 UNKNOWN_KEYS = ["unknown"]  # in place of recipients: an encrypted file does not tell them
 REPLACEABLE = (State.EXTRACTING, State.STORED, State.VERIFIED)  # nothing is deleted by these records
@@ -41,8 +42,8 @@ class Adoption:
     state: State  # DELETING: the shard's rows are gone, master's are live; ARCHIVED
     live: Mapping[str, int]  # rows, by table
     retained: Sequence[RetainedRow]
-    ids: Mapping[str, list[int]]  # of rows of master, by table
-    deleted: Mapping[str, list[int]]  # of those, the ones that are not live
+    ids: Mapping[str, list[Key]]  # of rows of master, by table
+    deleted: Mapping[str, list[Key]]  # of those, the ones that are not live
 
 
 @dataclass(frozen=True, kw_only=True)

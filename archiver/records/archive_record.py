@@ -18,7 +18,7 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.records.ledger import NOW, members_of, plain
 from archiver.records.state import UNDONE, Kind, State
 from archiver.store.bucket import StoredDigests
-from inventory.keys import Key, key_order, key_text
+from inventory.keys import Key, key_of_json, key_of_text, key_order, key_text, key_text_or_none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Record:
     id: int
     tenant_id: Key
     tenant_name: str
-    customer_id: int | None
+    customer_id: Key | None
     customer_name: str | None
     year: int
     night: date | None  # of the run over many tenants that archived it; None: archived alone
@@ -102,7 +102,7 @@ def start(
         {
             "key": key_text(tenant.id),
             "tenant_name": tenant.name,
-            "customer_id": tenant.customer_id,
+            "customer_id": key_text_or_none(tenant.customer_id),
             "customer_name": tenant.customer_name,
             "year": request.year,
             "night": request.night,
@@ -255,7 +255,7 @@ def of_ids(session: Session, ids: Sequence[int]) -> tuple[Record, ...]:
 def read_if_any(
     session: Session,
     year: int | None = None,
-    customer_id: int | None = None,
+    customer_id: Key | None = None,
     tenant_id: Key | None = None,
     *,
     shard: str | None = None,
@@ -269,8 +269,8 @@ def read_if_any(
     """
     if not own_schema.ready(session):
         return ()
-    key = None if tenant_id is None else key_text(tenant_id)
-    filters = {"year": year, "customer_id": customer_id, "key": key, "shard": shard, "night": night}
+    key, customer = key_text_or_none(tenant_id), key_text_or_none(customer_id)
+    filters = {"year": year, "customer_id": customer, "key": key, "shard": shard, "night": night}
     given = {column: value for column, value in filters.items() if value is not None}
     if state:
         given["state"] = state.value
@@ -290,8 +290,9 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Rec
 
 def _record(row: dict[str, Any]) -> Record:
     of_record = {**row, "members": members_of(row["members"]), "recipients": tuple(row["recipients"])}
-    partial = tuple(Part(noun, number) for part in row["partial"] for noun, number in part.items())
-    return Record(**{**of_record, "partial": partial})
+    partial = tuple(Part(noun, key_of_json(key)) for part in row["partial"] for noun, key in part.items())
+    customer = None if row["customer_id"] is None else key_of_text(row["customer_id"])
+    return Record(**{**of_record, "partial": partial, "customer_id": customer})
 
 
 _COLUMNS = ledger.columns_of(Record, tenant_id="key")

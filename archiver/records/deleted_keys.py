@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from archiver.postgres.session import Session
 from archiver.records import ledger
@@ -11,25 +11,31 @@ from archiver.records.state import Kind, State
 from inventory.keys import Key
 
 
-def remember(session: Session, record: Record, keys: Mapping[str, Sequence[int]]) -> None:
-    """Write the keys of a record's deleted rows, by table."""
-    for table, ids in keys.items():
+def remember(session: Session, record: Record, keys: Mapping[str, Sequence[Key]]) -> None:
+    """Write the keys of a record's deleted rows, by table: those that are whole numbers."""
+    for table, ids in _numbers(keys):
         session.execute(
             "INSERT INTO archiver.gone (record_id, table_name, ids) VALUES (%s, %s, %s::bigint[])",
-            (record.id, table, list(ids)),
+            (record.id, table, ids),
             doing="writing the deleted keys",
         )
 
 
-def forget(session: Session, record: Record, keys: Mapping[str, Sequence[int]]) -> None:
+def forget(session: Session, record: Record, keys: Mapping[str, Sequence[Key]]) -> None:
     """Remove the keys of rows that are live again, by table."""
-    for table, ids in keys.items():
+    for table, ids in _numbers(keys):
         session.execute(
             "UPDATE archiver.gone SET ids = ARRAY(SELECT unnest(ids) EXCEPT SELECT unnest(%s::bigint[]))"
             " WHERE record_id = %s AND table_name = %s",
-            (list(ids), record.id, table),
+            (ids, record.id, table),
             doing="removing the keys that are live again",
         )
+
+
+def _numbers(keys: Mapping[str, Sequence[Key]]) -> Iterator[tuple[str, list[int]]]:
+    for table, of_table in keys.items():
+        if ids := [each for each in of_table if isinstance(each, int)]:
+            yield table, ids
 
 
 def of_table(session: Session, year: int, table: str) -> dict[Key, list[int]]:

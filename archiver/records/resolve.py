@@ -45,7 +45,7 @@ def one_to_archive(databases: Databases, tenant_id: Key, year: int) -> Tenant:
     return tenant
 
 
-def customers_to_archive(databases: Databases, customer_id: int, year: int) -> tuple[Tenant, ...]:
+def customers_to_archive(databases: Databases, customer_id: Key, year: int) -> tuple[Tenant, ...]:
     """Return the live tenants of a customer that are not archived for the year; empty if all are."""
     archived = _archived(databases, year)
     live = tenants.of_customer(databases.master, databases.model.tenant, customer_id)
@@ -72,7 +72,7 @@ def one_to_restore(databases: Databases, tenant_id: Key, year: int | None) -> Re
     return _only_one(databases.model.tenant.noun, tenant_id, year, records)
 
 
-def customers_to_restore(databases: Databases, customer_id: int, year: int | None) -> tuple[Record, ...]:
+def customers_to_restore(databases: Databases, customer_id: Key, year: int | None) -> tuple[Record, ...]:
     """Return a customer's records; raise UsageError if there are several years and none is given."""
     records = tuple(
         record
@@ -137,7 +137,7 @@ def holders(databases: Databases, table: str, key: Key) -> tuple[Record, ...]:
     """Return the records of the archives that hold a row: a tenant's own by their keys, others by the index of ids."""
     if table == databases.model.root.table:
         return _only_restorable(archive_record.read_if_any(databases.master, tenant_id=key))
-    return id_index.holders(databases.master, table, key) if isinstance(key, int) else ()
+    return id_index.holders(databases.master, table, key)
 
 
 def refuse_partial(noun: str, records: Iterable[Record]) -> None:

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from archiver.catalog.model import SHARD, Link, Model, TableName
-from archiver.postgres.schema import TENANT, Schema, identifier
+from archiver.postgres.schema import TENANT, WHOLE_NUMBERS, Schema, identifier
 from archiver.postgres.selection import Key, SelectedRows, Values, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 from archiver.records.archive_record import Record
-from archiver.records.id_index import WHOLE_NUMBERS
 from archiver.records.markers import Marked
 from inventory.keys import Key as TenantKey
 

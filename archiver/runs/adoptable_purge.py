@@ -10,6 +10,7 @@ from archiver.catalog.model import MASTER, Model, TableName
 from archiver.checks.purge_tables import legacy_placement, model_of
 from archiver.format import encryption, layout
 from archiver.format.bundle import Archive
+from archiver.format.copied_keys import keys_in
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import SelectedRows
 from archiver.records import purge_record
@@ -18,7 +19,7 @@ from archiver.records.purge_record import Purge
 from archiver.records.state import Kind, State
 from archiver.runs.adoptable import LATER, UNCHANGED, extracted_at, partly_live
 from archiver.runs.adopter import Adopter
-from archiver.runs.archived_rows import archived_rows, keys_in
+from archiver.runs.archived_rows import archived_rows
 from archiver.store.bucket import StoredDigests, StoredObject
 from errors import RefusedError
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from archiver.catalog.model import Model, TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
+from archiver.format.copied_keys import keys_in
 from archiver.postgres.databases import Placement
-from archiver.postgres.selection import KEYLESS, Key, SelectedRows, among, rows_where
+from archiver.postgres.selection import KEYLESS, SelectedRows, among, rows_where
 from archiver.records import retained_rows
-from archiver.records.id_index import WHOLE_NUMBERS
 from archiver.records.retained_rows import RetainedRow
-
-_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}  # in COPY text, after a backslash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +75,6 @@ def _columns(placement: Placement, model: Model, archive: Archive, table: TableN
     columns = then.primary_key or tuple(model.columns(table))
     shared = {column.name for column in then.copied} & {column.name for column in now.copied}
     return columns if then.primary_key == now.primary_key and shared.issuperset(columns) else ()
-
-
-def keys_in(archive: Archive, table: TableName, columns: Sequence[str]) -> Iterator[Key]:
-    """Yield the values of each archived row in these columns; rows with a NULL there are left out."""
-    shape = archive.manifest.schemas[table.database].tables[table.table]
-    names = [column.name for column in shape.copied]
-    places = [(names.index(name), shape.type_of(name) in WHOLE_NUMBERS) for name in columns]
-    with archive.open(layout.member(table)) as lines:
-        for line in lines:
-            cells = line.rstrip(b"\n").split(b"\t")
-            if all(cells[at] != b"\\N" for at, _ in places):
-                key = tuple(int(cells[at]) if is_number else _text(cells[at]) for at, is_number in places)
-                yield key[0] if len(key) == 1 else key
-
-
-def _text(cell: bytes) -> str:
-    """Return a value that COPY wrote."""
-    return re.sub(r"\\(.)", lambda escaped: _ESCAPED.get(escaped[1], escaped[1]), cell.decode(), flags=re.DOTALL)
 
 
 _NONE = SelectedRows(identity=(), columns=(), rows=())

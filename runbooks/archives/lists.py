@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from invoke.exceptions import Exit
 
 from archiver.catalog.model import Model
+from archiver.catalog.naming import singular
 from archiver.checks.audit import audit as audit_night
 from archiver.checks.night_progress import progress
 from archiver.checks.unreferenced import unreferenced_objects
@@ -35,7 +36,7 @@ from runbooks.cli.options import (
     YEAR_OF_SEVERAL,
     Option,
 )
-from runbooks.cli.parse import member_of, parse_date, parse_id, parse_key
+from runbooks.cli.parse import member_of, parse_date, parse_key
 from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
 from runbooks.cli.text import archives, months, records
@@ -49,7 +50,7 @@ class _Recorded(Protocol):
 
 
 Row = TypeVar("Row", bound=_Recorded)
-ONLY_CUSTOMER = Option(name="customer", help="only this customer's id", parse=parse_id)
+ONLY_CUSTOMER = Option(name="customer", help="only this customer's id", parse=parse_key)
 STATE = Option(
     name="state",
     help=f"only this state: {', '.join(state.value for state in State)}",
@@ -102,7 +103,7 @@ def status(environment: Environment, date: datetime.date, json: bool) -> None:
 def _refuse_filters_of_unreferenced(
     unreferenced: bool,
     year: int | None,
-    customer: int | None,
+    customer: str | None,
     state: State | None,
     shard: str,
     night: datetime.date | None,
@@ -120,7 +121,7 @@ def _refuse_filters_of_unreferenced(
 def list_(
     environment: Environment,
     year: int | None,
-    customer: int | None,
+    customer: str | None,
     state: State | None,
     shard: str,
     night: datetime.date | None,
@@ -137,7 +138,7 @@ def list_(
             rows = archive_record.read_if_any(
                 databases.master,
                 year=year,
-                customer_id=customer,
+                customer_id=databases.customer_typed(customer) if customer else None,
                 state=state,
                 night=night,
                 shard=shard or None,
@@ -172,8 +173,9 @@ def find(environment: Environment, table: str, id_: str, json: bool) -> None:
     """Find the archives that hold a student, a user or another row, by its id."""
     with databases_of(environment, f"archive.find {table}") as databases:
         of_table = resolve.table_with_ids(databases, table)
-        key = databases.key_typed(id_) if of_table == databases.model.root.table else parse_id(id_, ID.label)
-        holders, unindexed = resolve.holders(databases, of_table, key), id_index.missing(databases.master)
+        is_root = of_table == databases.model.root.table
+        key = databases.key_typed(id_) if is_root else databases.row_typed(singular(of_table), of_table, id_)
+        holders, unindexed = resolve.holders(databases, of_table, key), id_index.missing(databases.master, of_table)
         purges = purge_records.holding(databases.master, databases.model.catalog, of_table, key)
         with head_stored(Bucket(environment.store), databases.master):
             audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": key})

@@ -14,7 +14,6 @@ from runbooks.cli.parse import (
     each_once,
     one_of,
     parse_date,
-    parse_id,
     parse_identity,
     parse_key,
     parse_size,
@@ -83,7 +82,7 @@ SCHOOL = Option(name="school", help="the school's id", parse=parse_key, position
 SCHOOL_OR_ALL = SCHOOL.but(instead="all", required=False)
 ARCHIVE = SCHOOL.but(help="the school's id; of any other archive its location, s3://…")
 ARCHIVE_OR_ALL = ARCHIVE.but(instead="all", required=False)
-CUSTOMER = Option(name="customer", help="the customer's id", parse=parse_id, positional=True, required=True)
+CUSTOMER = Option(name="customer", help="the customer's id", parse=parse_key, positional=True, required=True)
 NIGHT = Option(name="date", help="the night, YYYY-MM-DD", parse=parse_date, required=True)
 YEAR = Option(name="year", help="only this school year, such as 2013", parse=parse_year)
 YEAR_OF_SEVERAL = YEAR.but(help="the school year of the archive, where there are several")

@@ -55,6 +55,14 @@ def parse_key(text: str, label: str) -> str:
     return text
 
 
+def parse_part(text: str, label: str) -> tuple[str, str]:
+    """Return the noun of a part and the word for its key, written with a blank between them."""
+    noun, _, word = text.partition(" ")
+    if not noun or not word:
+        raise _refused(label, "a part and its key", text, '"student 592"')
+    return noun, word
+
+
 def parse_listed(text: str, label: str) -> Key:
     """Return the key that a word of a list means, where no column says its type."""
     try:

@@ -232,7 +232,7 @@ REFUSED = (
     (("archive.all", TODAY, "--exclude-customers=999"), "The exclusion names customer 999, which does not exist."),
     (("restore.school", "13"), "School 13 is not archived."),
     (("restore.school", "13", "--year=1999"), "School 13 is not archived for 1999."),
-    (("restore.school", "13", "--only-classroom=all"), "--only-classroom: expected an id (a positive whole number)"),
+    (("restore.school", "13", "--only-classroom=all"), "classroom: expected id of a classroom, got 'all'"),
     (("restore.customer", "1234"), "No school of customer 1234 is archived."),
     (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
     (("archive.reencrypt", "13"), "School 13 is not archived."),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.catalog.model import Part
 from archiver.checks.integrity import check_integrity
 from archiver.completeness import completeness
 from archiver.delete import strategy
@@ -19,11 +20,13 @@ from archiver.estimate import sizes
 from archiver.extract.many import extract_many
 from archiver.extract.one import extract_one
 from archiver.format.rows import CopyRows
+from archiver.kinds import registry
 from archiver.postgres import tenants
 from archiver.postgres.tenants import TenantFilter
-from archiver.records import audit_log, holds, resolve
-from archiver.records.tenant_lists import exclusion
+from archiver.records import archive_record, audit_log, holds, id_index, resolve
+from archiver.records.tenant_lists import exclusion, inclusion
 from archiver.runs import one_by_one, setup
+from archiver.runs.reverify import reverify
 from errors import ExitCode, LockedError, Problems, RefusedError, UsageError
 from inventory.keys import key_order, listed, typed
 from inventory.model import Fence
@@ -108,6 +111,8 @@ def test_many_are_read_in_a_pass_as_each_is_read_alone(world: World, tmp_path: P
                 "master/rooms.copy": 2,
                 "master/memberships.copy": 2,
                 "master/users.copy": 2,
+                "master/desks.copy": 1,
+                "master/stickers.copy": 1,
                 "shard/visits.copy": 2,
                 "shard/notes.copy": 4,
             }
@@ -212,6 +217,83 @@ def test_the_archives_of_a_school_are_found_by_its_key(world: World, keyed: Keye
             assert [record.tenant_id for record in found] == [key] * number
         [of_room] = resolve.holders(archiver.databases, resolve.table_with_ids(archiver.databases, "room"), 21)
         assert of_room.tenant_id == keyed.keys[1]
+        assert resolve.holders(archiver.databases, "desks", keyed.keys[0]) == ()
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "in sets"])
+def test_a_row_with_any_key_is_found_by_it(
+    world: World, keyed: Keyed, monkeypatch: pytest.MonkeyPatch, *, together: bool
+) -> None:
+    monkeypatch.setattr(one_by_one, "FEW", 1000)
+    act = world.archive_together if together else world.archive
+    act(*keyed.keys)
+    with world.archiver() as archiver:
+        databases, master = archiver.databases, archiver.databases.master
+        assert resolve.table_with_ids(databases, "desk") == "desks"
+        for number, key in enumerate(keyed.keys, start=1):
+            [word] = shlex.split(typed(keyed.desk(number)))
+            desk = databases.row_typed("desk", "desks", word)
+            assert desk == keyed.desk(number)
+            assert [record.tenant_id for record in resolve.holders(databases, "desks", desk)] == [key]
+        written = _index(world)
+        master.execute("DELETE FROM archiver.ids WHERE table_name = 'desks'")
+        assert {record.tenant_id for record in id_index.missing(master, "desks")} == {*keyed.keys}
+        records = registry.openable(master, YEAR)
+        assert [each.error for each in reverify(archiver, records, lambda outcome: None)] == [None] * len(records)
+        assert id_index.missing(master, "desks") == ()
+    assert _index(world) == written
+
+
+def _index(world: World) -> list[tuple[object, ...]]:
+    """Return the index of ids, whatever the order within a table."""
+    query = "SELECT record_id, table_name, unnest(ids::text[] || keys) FROM archiver.ids ORDER BY 1, 2, 3"
+    return run(world, "master", query)
+
+
+@pytest.mark.parametrize("noun", ["desk", "user"])
+def test_a_part_with_any_key_comes_back_alone_and_then_the_rest(world: World, keyed: Keyed, noun: str) -> None:
+    before, each = oracle.snapshot(world.dsns), len(keyed.keys)
+    world.archive(*keyed.keys)
+    for number, key in enumerate(keyed.keys, start=1):
+        world.restore(key, only=Part(noun, keyed.desk(number) if noun == "desk" else number))
+    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in ("schools", "desks", "stickers", "memberships"))
+    assert run(world, "master", f"SELECT {counts}") == [(each, each, each, 0) if noun == "desk" else (each, 0, 0, each)]
+    assert run(world, "master", "SELECT count(*) FROM rooms") == [(0,)]
+    with world.archiver() as archiver:
+        [record] = archive_record.of_tenant(archiver.databases.master, keyed.keys[0])
+        assert record.partial == (Part(noun, keyed.desk(1) if noun == "desk" else 1),)
+    world.restore(*keyed.keys)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_the_schools_of_a_customer_are_archived_listed_and_restored_by_any_key(world: World, keyed: Keyed) -> None:
+    before, chosen = oracle.snapshot(world.dsns), keyed.customers[1]
+    owned = {key: keyed.customer_of(number) for number, key in enumerate(keyed.keys, start=1)}
+    world.archive(*keyed.keys)
+    with world.archiver() as archiver:
+        databases, master = archiver.databases, archiver.databases.master
+        for customer in {each for each in owned.values() if each is not None}:
+            [word] = shlex.split(typed(customer))
+            assert databases.customer_typed(word) == customer
+            records = resolve.customers_to_restore(databases, customer, YEAR)
+            assert {each.tenant_id for each in records} == {key for key, of_it in owned.items() if of_it == customer}
+            world.restore(*[each.tenant_id for each in records])
+        assert [each.customer_id for each in archive_record.of_year(master, YEAR)] == [None]
+    world.restore(keyed.keys[-1])
+    same(before, oracle.snapshot(world.dsns))
+
+    with world.archiver() as archiver:
+        databases, word = archiver.databases, f"customer {listed(chosen)}"
+        live = {each.id for each in resolve.customers_to_archive(databases, chosen, YEAR)}
+        assert live == {key for key, of_it in owned.items() if of_it == chosen}
+        without = TenantFilter(exclude=exclusion([(1, word)], "list.txt"))
+        assert {each.id for each in resolve.all_to_archive(databases, YEAR, without)} == {*keyed.keys} - live
+        only = TenantFilter(only=inclusion([(1, f"{word}: closed")], "list.txt"))
+        if live:
+            assert {each.id for each in resolve.all_to_archive(databases, YEAR, only)} == live
+        with pytest.raises(Problems, match="which does not exist"):
+            unknown = TenantFilter(exclude=exclusion([(1, 'customer "no, one"')], "list.txt"))
+            resolve.all_to_archive(databases, YEAR, unknown)
 
 
 def test_schools_move_to_another_shard_and_back(world: World, keyed: Keyed, tmp_path: Path) -> None:

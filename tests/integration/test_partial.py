@@ -17,7 +17,7 @@ from archiver.records.archive_record import Record
 from archiver.records.state import State
 from errors import CutoverError, RefusedError, UsageError
 from inventory.load import FOLDER
-from tests import oracle, oracle_classroom
+from tests import oracle, oracle_classroom, oracle_person
 from tests.oracle import Lines
 from tests.worlds import DEPTHS, NIGHT, YEAR, World, same, sql
 
@@ -94,6 +94,43 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
         assert cursor.fetchall() == expected
         cursor.execute("SELECT count(*) FROM archiver.archives WHERE kind = 'tenant'")
         assert cursor.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_one_student_comes_back_with_the_rows_that_name_it_and_then_the_rest(world: World, depth: str) -> None:
+    before = oracle.snapshot(world.dsns)
+    with sql(world, "master") as cursor:
+        cursor.execute(ONLY_HERE, {"school": SCHOOL})
+        here = [row[0] for row in cursor.fetchall()]
+    with sql(world, SHARD) as cursor:
+        cursor.execute("SELECT student_id FROM enrollments WHERE student_id = ANY(%s) ORDER BY 1 LIMIT 1", (here,))
+        [student] = cursor.fetchone() or ()
+        cursor.execute(oracle_person.CLASSES, {"student": student})
+        args = {"school": SCHOOL, "student": student, "classes": [row[0] for row in cursor.fetchall()]}
+    rows = {
+        "master": oracle.rows_where(world.dsns["master"], oracle_person.MASTER, args),
+        SHARD: oracle.rows_where(world.dsns[SHARD], oracle_person.SHARD, args),
+    }
+    assert rows[SHARD]["attempts"] and rows["master"]["student_sessions"]
+    world.archive(SCHOOL, depth=depth)
+    archived = oracle.snapshot(world.dsns)
+
+    world.restore(SCHOOL, only=Part("student", student))
+
+    same(oracle.together(archived, rows), oracle.snapshot(world.dsns))
+    assert record_of(world).partial == (Part("student", student),)
+    world.restore(SCHOOL)
+    same(before, oracle.snapshot(world.dsns))
+
+
+ONLY_HERE = """
+SELECT s.id FROM students s WHERE EXISTS (SELECT 1 FROM student_sessions x WHERE x.student_id = s.id) AND EXISTS (
+    SELECT 1 FROM classroom_students cs JOIN classrooms c ON c.id = cs.classroom_id
+     WHERE cs.student_id = s.id AND c.school_id = %(school)s)
+ AND NOT EXISTS (
+    SELECT 1 FROM classroom_students cs JOIN classrooms c ON c.id = cs.classroom_id
+     WHERE cs.student_id = s.id AND c.school_id <> %(school)s)
+"""
 
 
 def test_pretending_loads_nothing_and_states_how_much_it_would_be(world: World) -> None:

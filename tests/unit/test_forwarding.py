@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import date
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -44,7 +45,10 @@ TEXTS = {
     "schools": "50014013",  # of a night its digest, of a merge an id
     "exclude_customers": "1234",
     "year": "2013",
+    "part": "pupil 42",
     "only_classroom": "42",
+    "only_student": "592",
+    "only_user": "7",
     "without_month": "2014-08",
     "mapping": "~/last changes.yaml",
     "month": "2014-09",
@@ -65,12 +69,14 @@ TEXTS = {
 }
 # A wrong text, where nearly any text is right: a key's type is known to the tenants' table alone.
 WRONG = {
+    **dict.fromkeys(("customer", "only_classroom", "only_student", "only_user"), "-"),
     "identity": "AGE-SECRET-KEY-1X",
     "school": "-",
     "exclude_schools": "13,,14",
     "schools": "13,,14",
     "exclude_customers": "1,",
 }
+PARTS = ("part", "only_classroom", "only_student", "only_user")  # one of them at a time
 ONLY_WITH = {"sample": "all"}  # an option, and the one that it needs
 NOT_SENT = {
     "env",
@@ -86,9 +92,15 @@ DECLARED = declared_tasks()
 FORWARDED = [task for task in DECLARED.values() if task.runs_on is Role.DEBUG]
 
 
-def chosen(task: Any, *, with_word: bool) -> list[Option]:
-    """The options that can be given together: with a positional word, or with the option in its place."""
-    options = [option for option in task.options if option.name not in NOT_SENT]
+def parts(task: Any) -> list[str]:
+    """The options that name a part; one empty name for a task without them."""
+    return [option.name for option in task.options if option.name in PARTS] or [""]
+
+
+def chosen(task: Any, *, with_word: bool, part: str) -> list[Option]:
+    """The options that can be given together: with a positional word, or with the option in its place; one part."""
+    others = NOT_SENT | {*PARTS} - {part}
+    options = [option for option in task.options if option.name not in others]
     instead = {option.instead for option in options if option.instead}
     left_out = instead if with_word else {option.name for option in options if option.instead}
     names = {option.name for option in options} - left_out
@@ -142,8 +154,8 @@ def test_every_task_with_here_runs_on_the_debug_host() -> None:
 @pytest.mark.parametrize("task", FORWARDED, ids=lambda task: task.full_name)
 def test_every_option_is_forwarded(task: Any, inv: Callable[..., Said], sent: list[str]) -> None:
     forwarded: set[str] = set()
-    for with_word in {True, not any(option.instead for option in task.options)}:
-        options = chosen(task, with_word=with_word)
+    for with_word, part in product({True, not any(option.instead for option in task.options)}, parts(task)):
+        options = chosen(task, with_word=with_word, part=part)
 
         said = inv(task.full_name, *map(typed, options))
 
@@ -223,8 +235,8 @@ def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("task", FORWARDED, ids=lambda task: task.full_name)
 def test_bad_arguments_reach_no_host(task: Any, inv: Callable[..., Said], isolated: None) -> None:
-    options = chosen(task, with_word=True)
-    for wrong in options:
+    given = [chosen(task, with_word=True, part=part) for part in parts(task)]
+    for options, wrong in [(each, option) for each in given for option in each]:
         if wrong.parse is None:
             continue
         bad = WRONG.get(wrong.name, "no-such-thing")
@@ -248,6 +260,8 @@ def test_bad_arguments_reach_no_host(task: Any, inv: Callable[..., Said], isolat
         (("shards.merge", "--from=shard_2", "--into=shard_2"), "expected another shard than --from"),
         (("shards.merge", "--from=shard_2", "--into=shard_1", "--schools=13,x,13,-4"), "13 stands there twice"),
         (("restore.school", "13", "--without-month=2014-09,2014-13,2014-09"), "2014-09 stands there twice"),
+        (("restore.school", "13", "--part=student"), "--part: expected a part and its key, got 'student'."),
+        (("restore.school", "13", "--part=student 7", "--only-user=3"), "Name one part to restore"),
         (("archive.verify", "13", "--sample=3"), "add --all"),
         (("archive.verify", "13", "--all"), "Name a school, or --all; not both."),
         (("archive.reencrypt", "13", "--all"), "Name a school, or --all; not both."),

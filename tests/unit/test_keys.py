@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archiver.format import layout
@@ -203,6 +203,7 @@ PART = st.integers(-(2**63), 2**63 - 1) | TEXTS
 ANY_KEY: st.SearchStrategy[Key] = PART | st.lists(PART, min_size=2, max_size=4).map(Parts)
 
 
+@settings(deadline=None)
 @given(st.lists(ANY_KEY, min_size=1, max_size=5))
 def test_each_key_that_is_shown_is_typed_back_alone_and_in_a_list(keys: list[Key]) -> None:
     values = [tuple(map(str, key if isinstance(key, Parts) else (key,))) for key in keys]
@@ -219,6 +220,7 @@ def test_each_key_that_is_shown_is_typed_back_alone_and_in_a_list(keys: list[Key
     )
 
 
+@settings(deadline=None)
 @given(ANY_KEY, ANY_KEY)
 def test_a_word_of_a_list_means_no_other_key_of_such_columns(key: Key, other: Key) -> None:
     values, others = (tuple(map(str, each if isinstance(each, Parts) else (each,))) for each in (key, other))

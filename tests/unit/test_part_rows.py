@@ -18,6 +18,7 @@ from archiver.postgres.schema import Schema
 from archiver.postgres.session import Identifier
 from errors import UsageError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
+from inventory.keys import Parts
 from tests.answering import session
 from tests.schemas import database
 
@@ -103,6 +104,49 @@ def test_a_part_is_its_own_row_those_below_in_all_archives_and_those_they_name()
     assert found == [{"classrooms": [1], "schools": [0], "visits": [0]}, {"steps": [0], "visits": [2]}]
     [alone] = cast(Any, rows_of_part([incoming(COMPLETE)], Part("classroom", 41)))
     assert alone == {"classrooms": [0], "schools": [0], "visits": [1]}
+
+
+def test_a_person_comes_back_with_the_rows_that_name_it_and_all_below_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = Catalog(
+        tenant=Tenant(noun="school", table="schools", key="id", title="name", parts={"pupil": "pupils"}),
+        databases={
+            "master": {
+                "schools": Table(group="a"),
+                "seats": Table(group="a", found_by=("school_id = schools.id",)),
+                "pupils": Table(group="a", found_by=("(year, number) = seats.(pupil_year, pupil)",)),
+                "marks": Table(group="a", found_by=("seat_id = seats.id",)),
+                "parents": Table(group="a", found_by=("(year, pupil) = pupils.(year, number)",)),
+            },
+        },
+        depths={"all": DepthRule(start="schools")},
+    )
+    tables = database(
+        schools="id",
+        seats="id, school_id, pupil_year, pupil",
+        pupils="year, number",
+        marks="id, seat_id",
+        parents="id, year, pupil",
+    ).tables
+    tables = {**tables, "pupils": replace(tables["pupils"], primary_key=("year", "number"))}
+    rows = {
+        "master.schools": [{"id": "13"}],
+        "master.seats": [
+            {"id": str(number), "school_id": "13", "pupil_year": year, "pupil": pupil}
+            for number, (year, pupil) in enumerate([("2012", "a-b"), ("2013", "a-b"), ("2013", "c")])
+        ],
+        "master.pupils": [{"year": "2012", "number": "a-b"}, {"year": "2013", "number": "a-b"}],
+        "master.marks": [{"id": "7", "seat_id": "0"}, {"id": "8", "seat_id": "1"}],
+        "master.parents": [{"id": "1", "year": "2012", "pupil": "a-b"}, {"id": "2", "year": "2013", "pupil": "a-b"}],
+    }
+    monkeypatch.setitem(SCHEMAS, "master", Schema(tables=tables, types={}))
+    archived = replace(incoming(rows), model=resolve(catalog))
+
+    [found] = cast(Any, rows_of_part([archived], Part("pupil", Parts((2013, "a-b")))))
+
+    assert found == {"schools": [0], "seats": [1], "pupils": [1], "marks": [1], "parents": [1]}
+    with pytest.raises(UsageError, match=r"Pupil 2011-x is not in the archive of school 13 of 2013") as refused:
+        rows_of_part([archived], Part("pupil", Parts((2011, "x"))))
+    assert refused.value.hint.endswith("run: inv archive.find pupil 2011-x")
 
 
 def test_values_are_those_that_the_rows_get_today() -> None:

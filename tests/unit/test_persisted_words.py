@@ -54,6 +54,7 @@ from errors import (
 )
 from inventory import parse as parsing
 from inventory.catalog import DEFAULT_DEPTH, Catalog
+from inventory.keys import Parts
 from inventory.load import load_catalog
 from inventory.migrations import Changes, Migration
 from inventory.model import Environment, Role, Store, Way
@@ -373,6 +374,8 @@ def test_progress_is_written_in_these_words() -> None:
 
 def test_a_restored_part_is_recorded_in_these_words() -> None:
     assert (Part("classroom", 42).to_json(), str(Part("classroom", 42))) == ({"classroom": 42}, "classroom 42")
+    pupil = Part("pupil", Parts((2013, "0042")))
+    assert (json.dumps(pupil.to_json()), str(pupil)) == ('{"pupil": [2013, "0042"]}', "pupil 2013-0042")
 
 
 def test_a_retained_row_of_a_shard_is_recorded_beside_its_marker_in_these_words() -> None:

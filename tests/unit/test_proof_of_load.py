@@ -177,7 +177,7 @@ def test_a_product_without_shards_is_never_relocated() -> None:
 
 def test_the_complete_archive_is_no_part(tmp_path: Path) -> None:
     manifest = SimpleNamespace(schemas={}, noun="school", tenant_id=13, year=2013)
-    model = SimpleNamespace(links=(), table_of_part=lambda part: ROOMS)
+    model = SimpleNamespace(links=(), table_of_part=lambda noun: ROOMS, found_by=lambda table: ())
     schema = Schema(tables={ROOMS.table: cast(Any, SimpleNamespace(primary_key=("id",), foreign_keys=()))}, types={})
     complete: Any = SimpleNamespace(
         archive=SimpleNamespace(manifest=manifest),

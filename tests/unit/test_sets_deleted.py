@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,6 +26,7 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.records.state import State
 from errors import CutoverError
 from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
+from inventory.keys import Parts
 from tests.answering import Answering, asked, locks, session, unaccounted
 from tests.schemas import database
 
@@ -247,15 +249,27 @@ def test_a_record_steps_back_only_if_the_shard_did_not_commit(
         assert one.resume(placement, MODEL, deleting, cast(Any, None), cast(Any, None)) is None
 
 
-def test_the_index_has_the_whole_numbers_of_master() -> None:
+def test_the_index_has_the_keys_of_master_that_are_read_alike_everywhere() -> None:
     def rows(*keys: Any, identity: tuple[str, ...] = ("id",)) -> SelectedRows:
-        return SelectedRows(identity=identity, columns=identity, rows=[(key,) for key in keys])
+        as_rows = [key if isinstance(key, tuple) else (key,) for key in keys]
+        return SelectedRows(identity=identity, columns=identity, rows=as_rows)
+
+    types = {"prizes": "character varying(20)", "moments": "timestamp with time zone"}
+    tables = {
+        name: replace(shape, columns=tuple(replace(each, type=types.get(name, "integer")) for each in shape.columns))
+        for name, shape in database(
+            companies="id", prizes="id", notes="id, company_id", moments="id", empty="id"
+        ).tables.items()
+    }
+    tables["notes"] = replace(tables["notes"], primary_key=("id", "company_id"))
+    schema = Schema(tables=tables, types={})
 
     found = {
         COMPANIES: rows(1, 2),
         VISITS: rows(3),
         PRIZES: rows("a word"),
-        NOTES: rows(4, identity=("id", "company_id")),
+        NOTES: rows((4, 7), identity=("id", "company_id")),
         TableName(MASTER, "empty"): rows(),
+        TableName(MASTER, "moments"): rows("2014-08-15 22:15:00+00"),
     }
-    assert one._keys(found) == {"companies": [1, 2]}
+    assert one._keys(schema, found) == {"companies": [1, 2], "prizes": ["a word"], "notes": [Parts((4, 7))]}
