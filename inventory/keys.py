@@ -81,17 +81,17 @@ def key_order(key: Key) -> tuple[tuple[bool, int | str], ...]:
 _QUOTED, _PLAIN = r'"(?:[^"\\]|\\.)*"', r'[^\s:",[-][^\s:",]*'
 _PARTS = rf'\[(?:{_QUOTED}|[^\]"])*\]'
 LISTED = rf"(?:{_QUOTED}|{_PARTS}|{_PLAIN})"
-_NEXT = re.compile(rf"((?:{_QUOTED}|{_PARTS}|[^,])*)(?:,|\Z)")
+_NEXT = re.compile(rf"\s*({_QUOTED}|{_PARTS}|[^,]*?)\s*(,|\Z)")
 
 
 def words_of_list(text: str) -> tuple[str, ...]:
     """Return the words of a list with commas between them; one in quotation marks or brackets may have such itself."""
-    words, end = [], -1
-    while end < len(text):
-        match = _NEXT.match(text, end + 1)
-        assert match  # of nothing, too
-        words.append(match[1].strip())
-        end = match.end(1)
+    words, end = [], 0
+    while match := _NEXT.match(text, end):
+        words.append(match[1])
+        end = match.end()
+        if not match[2]:
+            break
     return tuple(words)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from archiver.format import layout
@@ -166,7 +166,8 @@ def test_a_list_matches_a_tenant_by_the_word_for_its_key() -> None:
         ("13,,14", "expected a key, got nothing"),
         ('"a', "expected a key, got '\"a'"),
         ("13 14", "expected a key, got '13 14'"),
-        ('a"b,c"', "expected a key, got 'a\"b,c\"'"),
+        ('a"b,c"', "expected a key, got 'a\"b'"),
+        ('"a"b', "expected a key, got '\"a\"b'"),
         ("[1,2", "expected a key, got '\\[1'"),
         ("-1", "expected a key, got '-1'"),
         ('"x, y","x, y"', '"x, y" stands there twice'),
@@ -204,6 +205,7 @@ ANY_KEY: st.SearchStrategy[Key] = PART | st.lists(PART, min_size=2, max_size=4).
 
 
 @settings(deadline=None)
+@example(["0[", Parts((0, -1))])
 @given(st.lists(ANY_KEY, min_size=1, max_size=5))
 def test_each_key_that_is_shown_is_typed_back_alone_and_in_a_list(keys: list[Key]) -> None:
     values = [tuple(map(str, key if isinstance(key, Parts) else (key,))) for key in keys]
