@@ -16,7 +16,7 @@ from pyrage import x25519
 from archiver.checks.unrecorded import Unrecorded, unrecorded
 from archiver.format import bundle, encryption
 from archiver.kinds import registry
-from archiver.records import adopted, archive_record, audit_log, purge_record, slice_record
+from archiver.records import archive_record, audit_log, purge_record, slice_record
 from archiver.records.archive_record import Record
 from archiver.records.purge_record import Purge
 from archiver.records.state import State
@@ -30,6 +30,7 @@ from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
 from runbooks.cli import call
 from tests import oracle
+from tests.adoptions import adopt, lose_the_ledger
 from tests.inside import inv_inside
 from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
@@ -68,16 +69,6 @@ def found(world: World) -> Unrecorded:
         return unrecorded(Bucket(world.environment.store), databases)
 
 
-def adopt(world: World) -> list[Adopted]:
-    """As `inv archive.adopt --accept` does."""
-    with world.archiver() as archiver, archiver.databases.exclusive_lock():
-        databases = archiver.databases
-        objects = unrecorded(archiver.bucket, databases).objects
-        adopted.skip_known_ids(databases.master, [databases.session(name) for name in databases.shards])
-        resources = adopter(databases, archiver.bucket, archiver.keys, archiver.work, world.environment.zone, objects)
-        return adopt_all(resources, partial(adopted.adopt, databases.master), lambda outcome: None)
-
-
 def look(world: World, work: Path) -> list[Adopted]:
     """As `inv archive.adopt` does."""
     with databases_of(world.environment, "test") as databases, databases.exclusive_lock():
@@ -101,11 +92,6 @@ def records(world: World) -> list[Record]:
 def locations(world: World) -> list[str]:
     bucket = Bucket(world.environment.store)
     return sorted(each.location for each in bucket.objects(f"{YEAR}/"))
-
-
-def lose_the_ledger(world: World) -> None:
-    with sql(world, "master") as cursor:
-        cursor.execute("DROP SCHEMA archiver CASCADE")
 
 
 def copied(world: World, location: str, key: str) -> str:
@@ -749,6 +735,25 @@ def test_a_move_that_master_lost_is_adopted_and_ended_by_the_same_command(two_sh
     assert now[:-1] == lost[:-1]
     world.archive(SCHOOL)
     world.restore(SCHOOL)
+    same(after, oracle.snapshot(world.dsns))
+
+
+def test_a_move_that_master_has_only_planned_is_adopted_and_ended_by_the_same_command(two_shards: World) -> None:
+    world = two_shards
+    world.move_all("merge", HERE, THERE)
+    after = oracle.snapshot(world.dsns)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET shard = %s WHERE id = %s", (HERE, SCHOOL))
+        cursor.execute(
+            "UPDATE archiver.archives SET state = 'planned', switched_at = NULL, turn = NULL, members = '{}',"
+            " offsets = '[]' WHERE kind = 'move'"
+        )
+    with pytest.raises(RefusedError, match="shows a move of"):
+        world.move_all("merge", HERE, THERE)
+
+    assert verdicts(adopt(world)) == [Verdict(subject=f"move of school {SCHOOL} of {YEAR}", state=State.LOADING)]
+    world.move_all("merge", HERE, THERE)
+
     same(after, oracle.snapshot(world.dsns))
 
 

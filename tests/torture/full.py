@@ -21,6 +21,7 @@ from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
 from tests.torture.many import Many
+from tests.torture.mended import ACTS, Mended
 from tests.torture.months import FEW, FEW_DATABASES, Months, School, in_any_order
 from tests.torture.moves import MERGE, SPLIT, Moved, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
@@ -73,6 +74,15 @@ def test_no_kill_of_a_restore_with_months_loses_a_row(new_world: NewWorld) -> No
             each = school.killed(int(name))
             ledger.add(name, lost=each.lost, seconds=each.seconds, how=each.moment)
             assert each.lost == 0, each
+
+
+@pytest.mark.parametrize("mended", ACTS, ids=str)
+def test_no_kill_of_an_adoption_a_drop_or_a_part_loses_a_row(new_world: NewWorld, mended: Mended) -> None:
+    ledger, moments = Ledger(f"kills-{mended}"), mended.moments(new_world)
+    for name in ledger.left([str(number) for number in in_any_order(moments, 13)], MOMENTS):
+        began, lost = time.monotonic(), mended.killed(new_world, int(name))
+        ledger.add(name, lost=lost, seconds=time.monotonic() - began, how=moments[int(name)])
+        assert lost == 0, moments[int(name)]
 
 
 def test_no_kill_of_a_whole_year_loses_a_row() -> None:

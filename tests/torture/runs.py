@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 
 import psycopg2
 
+from archiver.catalog.model import Part
 from archiver.delete.throttle import Throttle
 from archiver.records import purge_record
 from archiver.records.cutoff import month_due
@@ -20,10 +21,11 @@ from archiver.records.state import State
 from archiver.runs import purge
 from errors import CutoverError
 from rehearsal.waiting import await_condition
+from tests.adoptions import adopt
 from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
 from tests.torture.tripwire import Tripwire
-from tests.worlds import World
+from tests.worlds import World, sql
 
 SECONDS = 600  # no run of one small school lasts that long, on the busiest machine either
 PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the runs
@@ -142,6 +144,23 @@ def _purge(world: World) -> None:
         purged(archiver)
 
 
+def _adopt(world: World) -> None:
+    for outcome in adopt(world):
+        outcome.result()
+
+
+def _restore_classroom(world: World, school: int) -> None:
+    """Restore the first classroom in a school's archive."""
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "SELECT min(i) FROM archiver.archives a JOIN archiver.ids x ON x.record_id = a.id, unnest(x.ids) i"
+            " WHERE a.kind = 'tenant' AND a.key = %s AND table_name = 'classrooms'",
+            (str(school),),
+        )
+        [[classroom]] = cursor.fetchall()
+    world.restore(school, only=Part("classroom", classroom))
+
+
 _ACTS: Mapping[str, Callable[[World, Act], object]] = {
     "archive": lambda world, act: world.archive(act.school, depth=act.depth),
     "restore": lambda world, act: world.restore(act.school),
@@ -151,6 +170,8 @@ _ACTS: Mapping[str, Callable[[World, Act], object]] = {
     "archive activity": lambda world, act: archive_months(world, act.day, throttle=Throttle(batch=10)),
     "restore activity": lambda world, act: restore_months(world, str(month_due(act.day))),
     "purge": lambda world, act: _purge(world),
+    "adopt": lambda world, act: _adopt(world),
+    "restore classroom": lambda world, act: _restore_classroom(world, act.school),
     "restore purges": lambda world, act: _restore_purges(world),
 }
 
