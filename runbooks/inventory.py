@@ -53,8 +53,10 @@ def new(name: str, night: date | None) -> None:
     path = load.FOLDER / f"{name}.yaml"
     write_new(path, template(name, night))
     say(f"Wrote inventory/{path.name}. Next:")
-    for number, line in enumerate(next_steps(name, night), start=1):
-        say_wrapped(f"  {number}. {line}")
+    for number, (sentence, command) in enumerate(next_steps(name, night), start=1):
+        say_wrapped(f"  {number}. {sentence}")
+        if command:  # never wrapped: it is typed as it stands
+            say(f"     {command}")
 
 
 def template(name: str, night: date | None) -> str:
@@ -77,14 +79,14 @@ def write_new(path: Path, text: str) -> None:
         raise UsageError(f"Writing inventory/{path.name} failed: {error.strerror}.") from error
 
 
-def next_steps(name: str, night: date | None) -> tuple[str, ...]:
-    """Return what to do with a new inventory, each a sentence with its command."""
-    planned = (f"See the checklist:  inv cutover.plan --date={night} --env={name}",) if night else ()
+def next_steps(name: str, night: date | None) -> tuple[tuple[str, str], ...]:
+    """Return what to do with a new inventory, each a sentence with the command that does it, if there is one."""
+    planned = (("See the checklist:", f"inv cutover.plan --date={night} --env={name}"),) if night else ()
+    draft = f"inv archive.catalog-draft --root=TABLE --env={name} > inventory/{name}-catalog.yaml"
     return (
-        "Enter your databases, your scratch database and your bucket in that file.",
-        f"Draft the catalog of your tables:  inv archive.catalog-draft --root=TABLE --env={name} > "
-        f"inventory/{name}-catalog.yaml",
-        f"Check both, and what they name:  inv inventory.check --env={name}",
+        ("Enter your databases, your scratch database and your bucket in that file.", ""),
+        ("Draft the catalog of your tables:", draft),
+        ("Check both, and what they name:", f"inv inventory.check --env={name}"),
         *planned,
     )
 

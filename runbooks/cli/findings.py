@@ -24,7 +24,13 @@ def show(findings: Sequence[Finding]) -> None:
         style = "bold red" if finding.stops else "yellow" if finding.warns else ""
         say_wrapped(f"{mark(finding)} {finding.subject}: {finding.says}", style=style)
         if not finding.verdict.holds:
-            say_wrapped(f"    hint: {finding.precondition.advice}")
+            show_hint(finding.precondition.advice)
+
+
+def show_hint(text: str) -> None:
+    """Print a hint; one that is a command is never wrapped, so that it can be typed as it stands."""
+    show_line = say if text.startswith("inv ") else say_wrapped
+    show_line(f"    hint: {text}")
 
 
 def to_plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
