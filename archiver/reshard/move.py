@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, SHARD
@@ -35,7 +36,7 @@ from archiver.reshard.id_ranges import reserved, uncovered
 from archiver.reshard.settle import Ended, end, marker_content, remember, settle_move, switch
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver, new_location, opened, pack
-from archiver.verify.verify import verify
+from archiver.runs.pipeline import stored_and_verified
 from errors import CutoverError, RefusedError
 from formatting import plural
 
@@ -66,8 +67,7 @@ def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path
     planned = move_record.plan(archiver.databases.master, tenant, route, year, new_location(archiver, year, tenant.id))
     try:
         packed = pack(archiver, extract_one(tenant_route.source.placement, archiver.model, tenant, year, work), work)
-        stored = _store(archiver, planned, packed)
-        _verify(archiver, stored, work)
+        stored = _stored(archiver, planned, packed, work)
         loading = move_record.loading(
             archiver.databases.master, stored, offsets_of(archiver, tenant_route, route, reserved)
         )
@@ -112,16 +112,10 @@ def refusals(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Ite
         yield RefusedError(f"{refused}: rows of it are already on {route.target}: {rows}.")
 
 
-def _store(archiver: Archiver, planned: Move, packed: Packed) -> Move:
-    """Store the tarball and record it."""
-    digests = archiver.bucket.put(archiver.bucket.key(planned.location), packed.path, packed.digests)
-    return move_record.stored(archiver.databases.master, planned, packed.extract.manifest, digests)
-
-
-def _verify(archiver: Archiver, stored: Move, work: Path) -> None:
-    """Verify the archive as the store returns it."""
-    with opened(archiver, work, stored) as archive:
-        verify(archive, stored.tenant_id, stored.year, archiver.scratch, archiver.model)
+def _stored(archiver: Archiver, planned: Move, packed: Packed, work: Path) -> Move:
+    """Store the tarball, record it, and verify what the store returns. Return the record."""
+    recorded = partial(move_record.stored, archiver.databases.master, planned, packed.extract.manifest)
+    return stored_and_verified(archiver, packed, planned.location, archiver.model, recorded, work)[0]
 
 
 def offsets_of(

@@ -34,7 +34,9 @@ from archiver.runs.context import (
     pack,
 )
 from archiver.runs.each import Done, for_each
+from archiver.runs.pipeline import stored_and_verified
 from archiver.runs.settle import asking_markers, settle
+from archiver.store.bucket import StoredDigests
 from archiver.store.standing import MissingObjectError
 from archiver.verify.makeable import prove_makeable
 from archiver.verify.verify import Verified, verify
@@ -105,8 +107,7 @@ def _archive(
     if done is None:
         record = _begin(archiver, tenant, request)
         packed = pack(archiver, extract_one(placement, archiver.model, tenant, request.year, work), work)
-        record = _store(archiver, record, packed, work)
-        proven = _verify(archiver, record, packed, work)
+        proven = _store_and_verify(archiver, record, packed, work)
         done = delete_tenant(
             placement,
             archiver.model,
@@ -194,20 +195,16 @@ def _begin(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Recor
     return archive_record.start(master, [tenant], request, [location], archiver.keys.recipients)[tenant.id]
 
 
-def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
-    digests = archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
-    archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
-    extract = packed.extract
-    tarball = StoredTarball(record=record, manifest=extract.manifest, digests=digests, seconds=extract.seconds)
-    return archive_record.stored(archiver.databases.master, tarball)
+def _store_and_verify(archiver: Archiver, begun: Record, packed: Packed, work: Path) -> VerifiedTenant:
+    master, extract = archiver.databases.master, packed.extract
 
+    def recorded(digests: StoredDigests) -> Record:
+        tarball = StoredTarball(record=begun, manifest=extract.manifest, digests=digests, seconds=extract.seconds)
+        return archive_record.stored(master, tarball)
 
-def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> VerifiedTenant:
-    """Verify what the store returns, not what was sent."""
-    with opened(archiver, work, record) as stored:
-        proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
-    record = archive_record.verified(archiver.databases.master, record, proof.seconds)
-    return VerifiedTenant(record=record, proof=proof, snapshots=packed.extract.snapshots)
+    stored, proof = stored_and_verified(archiver, packed, begun.location, archiver.model, recorded, work)
+    record = archive_record.verified(master, stored, proof.seconds)
+    return VerifiedTenant(record=record, proof=proof, snapshots=extract.snapshots)
 
 
 def _stored(archiver: Archiver, work: Path) -> Stored:

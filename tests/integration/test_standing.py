@@ -14,7 +14,7 @@ import pytest
 from archiver.delete import many, row_locks, table_locks
 from archiver.postgres.session import Session
 from archiver.reshard import move
-from archiver.runs import purge
+from archiver.runs import pipeline
 from archiver.store import standing
 from archiver.store.bucket import Bucket, StoredDigests, _client, file_digests
 from archiver.store.standing import MissingObjectError, missing_objects, prove_stored
@@ -219,7 +219,7 @@ def test_a_purge_whose_object_vanished_deletes_no_row(world: World, monkeypatch:
     live, ids = oracle.snapshot(world.dsns), old(world)
     before(
         monkeypatch,
-        purge,
+        pipeline,
         "delete",
         lambda: vanish(world, "SELECT location FROM archiver.archives WHERE kind = 'purge'"),
     )

@@ -15,7 +15,7 @@ from archiver.records import purge_record
 from archiver.records.state import State
 from archiver.reshard import move
 from archiver.runs import archive as archiving
-from archiver.runs import purge
+from archiver.runs import pipeline, purge
 from inventory.model import Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_world import FEW, HERE, classrooms, rows, run
@@ -233,7 +233,7 @@ WAYS = {
             touched=PREFERENCES,
             out=_purge,
             back=_restore_purge,
-            last=(purge, "_delete"),
+            last=(pipeline, "_delete"),
             ready=_with_old_users,
             databases=(MASTER, *SHARDS),
             kind="purge",

@@ -25,6 +25,7 @@ COMPARED = (
     "archiver.reshard.",
     "archiver.runs.settle",
     "archiver.runs.restore",
+    "archiver.runs.pipeline",
     "archiver.runs.purge",
     "archiver.runs.monthly",
     "archiver.postgres.account",

@@ -17,7 +17,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.selection import RowLock, SelectedRows, rows_where
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.runs import purge
+from archiver.runs import pipeline
 from archiver.runs.purge import LegacyGroup
 from tests.answering import SCHOOLS, asked, locks, session
 from tests.schemas import database
@@ -71,7 +71,7 @@ def test_live_rows_with_an_archived_copy_are_locked_against_deletion() -> None:
 def test_legacy_users_are_locked_to_be_deleted() -> None:
     server = session({"locking master.users": [(7,)]})
     users = TableName(MASTER, "users")
-    rows = purge._locked(LegacyGroup(placement=placement(server), model=MODEL, ids=[7]), users)
+    rows = pipeline._locked(LegacyGroup(placement=placement(server), model=MODEL, ids=[7]), users)
     assert rows.rows == [(7,)]
     assert locks(server) == {"locking master.users": "FOR UPDATE"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import nullcontext
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +20,7 @@ from archiver.records.night_tenants import NightTenants
 from archiver.records.placement_history import PlacementHistory
 from archiver.records.resumable import interrupted_deletion
 from archiver.records.state import Kind, State
-from archiver.runs import board, drop, purge, restore, returning
+from archiver.runs import board, drop, pipeline, purge, restore, returning
 from errors import Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
 from tests.answering import asked, session, unaccounted
@@ -262,18 +262,18 @@ def test_users_that_changed_or_are_needed_by_now_are_not_purged(
 ) -> None:
     acts: list[str] = []
     answers: dict[str, Any] = {
-        "recheck_acts": lambda *_: None,
-        "_locked": lambda *_: None,
-        "watch_of": lambda *_: SimpleNamespace(references=lambda: referenced),
-        "_copied": lambda *_: now,
-        "prove_shape": lambda *_: None,
-        "tried_back": lambda *_: nullcontext(),
-        "delete": lambda *_: acts.append("deleted"),
-        "shard_keys.remember_rows": lambda *_: None,
-        "purge_record.purged": lambda master, verified: verified,
+        "pipeline.recheck_acts": lambda *_: None,
+        "pipeline._locked": lambda *_: None,
+        "purge.watch_of": lambda *_: SimpleNamespace(references=lambda: referenced),
+        "pipeline._copied": lambda *_: now,
+        "pipeline.prove_shape": lambda *_: None,
+        "pipeline.tried_back": lambda *_: nullcontext(),
+        "pipeline.delete": lambda *_: acts.append("deleted"),
+        "purge.shard_keys.remember_rows": lambda *_: None,
+        "purge.purge_record.purged": lambda master, verified: verified,
     }
     for name, answer in answers.items():
-        monkeypatch.setattr(f"{purge.__name__}.{name}", answer)
+        monkeypatch.setattr(f"archiver.runs.{name}", answer)
     unaccounted(monkeypatch)
     master = session()
     model = SimpleNamespace(tables=("users",), written_besides=lambda database: {})
@@ -283,8 +283,10 @@ def test_users_that_changed_or_are_needed_by_now_are_not_purged(
     monkeypatch.setattr("archiver.format.layout.member", lambda table: table)
     verified: Any = SimpleNamespace(members={"users": 1}, id=3)
     at_work: Any = SimpleNamespace(databases=None, bucket=None)
+    databases: Any = SimpleNamespace(master=master)
+    books = purge.PurgeBooks(databases=databases, group=group, before=datetime.min, year=2013)
     with pytest.raises(RefusedError, match=sentence) if sentence else nullcontext():
-        purge._delete(at_work, group, verified, tmp_path)
+        pipeline._delete(at_work, group, books, verified, tmp_path)
     assert [*acts, *asked(master)] == ([] if sentence else ["deleted", "COMMIT: deleting the users of purge 3"])
 
 

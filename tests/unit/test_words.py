@@ -149,7 +149,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/runs/archive_many.py": "the modules archiver.delete.one and archiver.extract.one",
         "archiver/runs/context.py": "the modules archiver.delete.one and archiver.extract.one",
         "archiver/runs/prepare.py": "the modules archiver.delete.one and archiver.extract.one",
-        "archiver/runs/purge.py": "the modules archiver.delete.one and archiver.extract.one",
+        "archiver/runs/pipeline.py": "the modules archiver.delete.one and archiver.extract.one",
         "bench/work.py": "the module archiver.extract.one",
     },
     "quiet": {
