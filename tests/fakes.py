@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -569,6 +570,10 @@ class MortalJournal(Journal):
         self._dead = event.number == self._dies_at
         if self._dead and not self._keeps_last:
             raise Killed
+
+    def stop(self, reason: str, code: int, *, since: int, begun: bool) -> None:
+        if not isinstance(sys.exception(), Killed):  # a process that is gone says nothing
+            super().stop(reason, code, since=since, begun=begun)
 
     def _in_turn(self, write: Callable[[], T]) -> T:
         result = super()._in_turn(write)

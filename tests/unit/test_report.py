@@ -163,8 +163,7 @@ def test_a_report_that_cannot_be_written_is_reported_once_and_stops_nothing(tmp_
 
     assert set(fake_night.outcomes().values()) == {"done"}
     assert warnings == [
-        f"Writing the report into {tmp_path / 'file'} failed: File exists. "
-        "The night goes on; there is no second warning."
+        f"Using the folder {tmp_path / 'file'} failed: File exists. The night goes on; there is no second warning."
     ]
 
 
