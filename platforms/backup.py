@@ -114,13 +114,15 @@ def home_of(database: Database) -> Path:
 def _write_list(part: Path, way: Way, database: str, as_of: datetime) -> None:
     """Write the list of all files, flushed to disk before the backup gets its name."""
     paths = sorted(path for path in part.rglob("*") if path.is_file())
-    empty = sorted(path for path in part.rglob("*") if path.is_dir() and not any(path.iterdir()))
+    links = sorted(path for path in part.rglob("*") if path.is_symlink())
+    empty = sorted(path for path in part.rglob("*") if path.is_dir() and path not in links and not any(path.iterdir()))
     data = {
         "way": way.value,
         "database": database,
         "as_of": as_of.isoformat(),
         "files": [asdict(_file(path, part)) for path in paths],
         "empty": [str(path.relative_to(part)) for path in empty],
+        "links": {str(path.relative_to(part)): str(path.readlink()) for path in links},
     }
     with (part / LIST).open("x", encoding="utf-8") as file:
         json.dump(data, file, indent=1)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.postgres.session import conninfo
+from archiver.postgres.session import connect, conninfo
 from errors import CutoverError, UsageError
 from inventory.model import Backups, Way
 
 LINES = 3  # last lines of a program's error output to report
+TABLESPACES = "tablespaces"  # the folder of a base backup that has them, beside its data directory
+PLACES = """
+SELECT oid, pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY oid
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Programs:
 
 
 def take_base(programs: Programs, target: Path) -> None:
-    """Copy the complete server, file by file, with the WAL that it needs."""
+    """Copy the complete server, file by file, with the WAL that it needs, and its tablespaces beside it."""
+    own = target.with_name(TABLESPACES)
     programs.run(
         "pg_basebackup",
         programs.server,
@@ -62,7 +68,25 @@ def take_base(programs: Programs, target: Path) -> None:
         "--checkpoint=fast",
         "--manifest-checksums=SHA256",
         "--no-password",
+        *(
+            f"--tablespace-mapping={_escaped(location)}={_escaped(str(own / oid))}"
+            for oid, location in _tablespaces(programs.connection)
+        ),
     )
+    for link in (target / "pg_tblspc").iterdir():
+        if link.is_symlink():  # it names this folder, which the backup leaves when it gets its name
+            link.unlink()
+            link.symlink_to(Path("..", "..", TABLESPACES, link.name))
+
+
+def _escaped(path: str) -> str:
+    return path.replace("=", r"\=")
+
+
+def _tablespaces(connection: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+    """Return the server's own tablespaces: their numbers, and the folders they are in."""
+    with closing(connect(connection, name="cutover backup")) as session:
+        return [(str(oid), str(location)) for oid, location in session.rows(PLACES, doing="asking for tablespaces")]
 
 
 def verify_base(programs: Programs, target: Path) -> None:

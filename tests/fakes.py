@@ -56,6 +56,7 @@ QUIET: dict[str, tuple[tuple[object, ...], ...]] = {
     "system identifier, recovery, version": ((7001, False, 180_001),),
     "membership in pg_monitor": (("archiver", True),),
     "inactive replication slots": (),
+    "synchronous standbys": (("", 0),),
     "track_counts": (("on",),),
     "prepared transactions": (),
     "open transactions": ((True, None, None, None, None),),
@@ -397,6 +398,8 @@ class FakeSql:
         if query.name == "pg_stat_replication":
             row = (f"{host}-standby", "10.0.0.9", "streaming", 0)
             return ProbeOutput(rows=(row,) if self.production.standby[host] else ())
+        if query.name == "standbys before":
+            return ProbeOutput(rows=((json.dumps([f"{host}-standby"] * self.production.standby[host]), ""),))
         return ProbeOutput(rows=((size,),) if query.name == "size" else ((size, "public.users", analysed),))
 
 

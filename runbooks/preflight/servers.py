@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from formatting import size
 from inventory.model import Database, Host
 from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
@@ -15,13 +14,6 @@ IDENTITY = """
 SELECT system_identifier, pg_is_in_recovery(), current_setting('server_version_num')::int FROM pg_control_system()
 """
 MEMBERSHIP = "SELECT current_user, pg_has_role(current_user, 'pg_monitor', 'USAGE')"
-# Only a primary knows its WAL position; on a standby the first precondition fails before this query runs.
-SLOTS = """
-SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
-  FROM pg_replication_slots
- WHERE NOT active
- ORDER BY 1
-"""
 COUNTING = "SELECT current_setting('track_counts')"
 OLDEST, NEWEST = 13, 18  # major versions
 
@@ -36,7 +28,8 @@ def subject(night: NightContext, host: Host) -> Subject:
             Precondition(
                 check=replicas.streams(night, host), advice="Start its standby, or find out why it does not stream."
             ),
-            Precondition(check=no_idle_slot(database), advice="Drop the unused ones: they retain WAL."),
+            Precondition(check=replicas.no_idle_slot(night, host), advice="Drop the unused ones: they retain WAL."),
+            _commits_wait(night, host),
             Precondition(
                 check=vacuum.none_prepared(night, host), advice="Have their owner commit them or roll them back."
             ),
@@ -104,26 +97,19 @@ def counts_changes(database: Database) -> Check:
     return Check(title="changes of rows are counted", looks=(look,), judge=judge)
 
 
-def no_idle_slot(database: Database) -> Check:
-    """Return the check that every replication slot has a standby."""
-
-    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
-        slots = [f"{name} (retains {_wal(retained)})" for name, retained in outputs[0].rows]
-        return fails(f"inactive replication slots: {', '.join(slots)}") if slots else holds("no inactive slot")
-
-    look = SqlQuery(database=database.name, name="inactive replication slots", statement=SLOTS)
-    return Check(title="no inactive replication slot", looks=(look,), judge=judge)
-
-
 def _where(database: Database) -> str:
     return f"Look at databases/{database.name} in the inventory: connection, pooler, system_identifier."
+
+
+def _commits_wait(night: NightContext, host: Host) -> Precondition:
+    """Return the check that warns where step 7 will have to switch off what commits wait for, and step 11 on."""
+    advice = (
+        f"Step 7 terminates those standbys, and wants before its proof: {replicas.ALONE} Step 11 wants it as it was."
+    )
+    return Precondition(check=replicas.synchronous_by_day(night, host), advice=advice, stops=(Truth.UNSEEN,))
 
 
 def _none_old(night: NightContext, host: Host) -> Precondition:
     """Return the check for long transactions; while the product runs they may still end before step 9 checks again."""
     advice = "VACUUM FULL refuses to run while it lasts; a role that can't see it needs GRANT pg_monitor."
     return Precondition(check=vacuum.none_old(night, host), advice=advice, stops=(Truth.UNSEEN,))
-
-
-def _wal(count: object) -> str:
-    return "no WAL" if count is None else f"{size(int(str(count)))} of WAL"

@@ -58,10 +58,9 @@ def names(night: NightContext) -> Subject:
 
 
 def app(night: NightContext) -> Subject:
-    """Return the check that the app answers; maintenance mode may be on already, on purpose."""
-    advice = "It must answer 200 when the night is over; is maintenance mode on already?"
-    check = answers(night, OFF)
-    return Subject(name="app", preconditions=(Precondition(check=check, advice=advice, stops=(Truth.UNSEEN,)),))
+    """Return the check that the app is open: what already looks closed can't show that the night closed it."""
+    advice = "Step 1 switches maintenance mode on, and is proven by that. Is it on already, or does a proxy answer?"
+    return Subject(name="app", preconditions=(Precondition(check=answers(night, OFF), advice=advice),))
 
 
 def handover(steps: Sequence[Step]) -> Iterator[Subject]:

@@ -16,6 +16,7 @@ from runbooks.engine.model.probe_output import record, records
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
 from runbooks.steps.context import NightContext, builds
+from runbooks.steps.replicas import nothing_left_over
 from runbooks.steps.scope import counted_on_debug
 
 LONGEST = timedelta(hours=60)
@@ -46,7 +47,7 @@ def run(night: NightContext, key: str) -> Step:
                 key,
                 host,
                 checks=(all_archived(night),),
-                needs=(counted_on_debug(night.environment, night.date),),
+                needs=(counted_on_debug(night.environment, night.date), *nothing_left_over(night)),
                 action=action,
             ),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -10,13 +11,14 @@ from inventory.model import Host, Role
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import Action, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
-from runbooks.engine.model.probe_output import moment, not_before, record, word
+from runbooks.engine.model.probe_output import not_before, past_moment, record, word
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import NightContext, builds, command
 from runbooks.steps.earlier_steps import done_earlier
 
 ENABLED, DISABLED = "enabled", "disabled"
 LONGEST = timedelta(hours=12)
+OF_NOTHING = hashlib.sha256().hexdigest()
 
 
 @builds("backups.disable")
@@ -129,7 +131,7 @@ def backed_up(night: NightContext, host: Host) -> Check:
         backup = record(outputs[0])
         if not backup:
             return fails("there is no backup")
-        finished = moment(backup.get("finished_at"))
+        finished = past_moment(backup.get("finished_at"), facts.now)
         sentence = f"{backup.get('path')} of {finished:%Y-%m-%d %H:%M:%S} UTC"
         # A backup recent enough when the night began stays so: it must not become too old on the way to step 8.
         since = facts.history.began or facts.now
@@ -140,6 +142,8 @@ def backed_up(night: NightContext, host: Host) -> Check:
             return fails(f"{sentence} is older than {limit:%Y-%m-%d %H:%M:%S} UTC")
         if backup.get("verified") is not True:
             return fails(f"{sentence} is not verified")
+        if backup.get("sha256") == OF_NOTHING:
+            return fails(f"{sentence} is empty: its SHA-256 is that of no byte at all")
         lost = f"; what was written in the {in_minutes(facts.now - finished)} since could be lost" if oldest else ""
         return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"), finished_at=finished.isoformat())
 
@@ -161,6 +165,8 @@ def stored(night: NightContext, host: Host) -> Check:
         copy_digest, server_digest = (str(state.get("sha256") or "") for state in (copy, backup))
         if not (copy_digest and server_digest):
             return fails("there is no stored copy" if server_digest else "there is no backup")
+        if OF_NOTHING in (copy_digest, server_digest):
+            return fails("the stored copy is empty" if copy_digest == OF_NOTHING else "the backup is empty")
         if copy_digest != server_digest:
             return fails(f"{copy.get('location')} has SHA-256 {copy_digest[:12]}…, the server {server_digest[:12]}…")
         return holds(f"{copy.get('location')}, SHA-256 {copy_digest[:12]}… as on the server")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -25,7 +26,7 @@ def on(night: NightContext, key: str) -> Step:
         key=key,
         title="Apangea maintenance mode on",
         mark=Mark.AUTOMATE,
-        tasks=(night.task(key, host, checks=(answers(night, ON),), owes=DEBT),),
+        tasks=(replace(night.task(key, host, checks=(answers(night, ON),), owes=DEBT), at_least_once=True),),
         required=True,
         gate="maintenance mode on",
         settle=timedelta(minutes=2),

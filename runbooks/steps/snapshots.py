@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from inventory.model import Host, Role
 from runbooks.engine.model.actions import Action, ProbeOutput, RemoteCommand, SnapshotList, TakeSnapshots
 from runbooks.engine.model.history import Facts
-from runbooks.engine.model.probe_output import moment, not_before, record
+from runbooks.engine.model.probe_output import moment, not_before, past_moment, record
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import NightContext, builds
 from runbooks.steps.earlier_steps import done_earlier
@@ -70,7 +70,7 @@ def found_by_probe(night: NightContext, host: Host) -> Check:
         name = f"snapshot {snapshot.get('id')}"
         if snapshot.get("state") != "completed":
             return fails(f"{name} is {snapshot.get('state')}")
-        finished = moment(snapshot.get("finished_at"))
+        finished = past_moment(snapshot.get("finished_at"), facts.now)
         limit = _oldest(night, host, facts)
         if limit is None or not not_before(finished, limit):
             return fails(f"{name} of {finished:%Y-%m-%d %H:%M:%S} UTC is older than the vacuum")

@@ -9,7 +9,7 @@ from inventory.model import Host, Role
 from runbooks.engine.model.actions import Action, DnsLookup, MoveNames, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts, History
 from runbooks.engine.model.outcome import Outcome
-from runbooks.engine.model.probe_output import Unreadable, moment, not_before, record, word
+from runbooks.engine.model.probe_output import Unreadable, not_before, past_moment, record, word
 from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import Build, NightContext, builds
 from runbooks.steps.old_farm import owed_after_cut_over
@@ -153,7 +153,7 @@ def rebuilt(night: NightContext) -> Check:
         rebuild = record(outputs[0], "state")
         if rebuild["state"] != "finished":
             return fails(f"the rebuild is {rebuild['state']}")
-        finished, began = moment(rebuild.get("finished_at")), facts.history.began
+        finished, began = past_moment(rebuild.get("finished_at"), facts.now), facts.history.began
         if began is None or not not_before(finished, began):
             return fails(f"the last rebuild finished at {finished:%Y-%m-%d %H:%M}, before this night")
         return holds(f"the rebuild finished at {finished:%H:%M:%S} UTC")

@@ -19,7 +19,6 @@ from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Http
 from runbooks.engine.run import preflight
 from runbooks.night.live_ports import Web
-from tests.cases import case
 from tests.fakes import FakeHttp, FakeNight
 
 AWAY = ProbeOutput(code=503, text="Service Unavailable")
@@ -95,7 +94,6 @@ class Behind(FakeNight):
         return replace(super().executor, http=self.http or Flickering(self.production))
 
 
-@case("runbook 13", "a 503 by accident proves maintenance mode, and steps 2 to 7 go on with the product open")
 def test_no_step_goes_on_while_the_product_is_open_because_a_proxy_answered_once() -> None:
     fake_night, shut = Behind(), dict[str, bool]()
     fake_night.screen.at_step = lambda key: shut.update({key: fake_night.production.maintenance})
@@ -107,7 +105,6 @@ def test_no_step_goes_on_while_the_product_is_open_because_a_proxy_answered_once
 
 
 @pytest.mark.parametrize("status", [ProbeOutput(code=502, text="Bad Gateway"), AWAY], ids=["502", "503"])
-@case("runbook 13", "preflight only warns where the app does not answer 200")
 def test_no_night_begins_while_the_app_does_not_answer_200(status: ProbeOutput) -> None:
     fake_night = Behind()
     fake_night.http = FixedHttp(status)
@@ -126,7 +123,6 @@ class FixedHttp:
         return self.answer
 
 
-@case("runbook 13", "the hint before step 8 names a command that acts on the rehearsal, whatever environment it is")
 def test_the_hint_at_the_gate_names_no_command_that_acts_on_another_environment() -> None:
     fake_night = FakeNight()
 

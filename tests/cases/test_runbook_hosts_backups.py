@@ -20,7 +20,6 @@ from runbooks.engine.model.preconditions import Precondition
 from runbooks.engine.model.probe_output import Unreadable
 from runbooks.engine.model.step import Truth
 from runbooks.night.live_ports import Databases
-from tests.cases import case
 from tests.fakes import EVENING, night_plan, rehearsal
 from tests.unit.test_proofs import SHA, at, check_of, facts, judged, printed
 
@@ -40,20 +39,17 @@ def stored(sha256: str) -> ProbeOutput:
     return printed({"location": "s3://b/copy", "sha256": sha256})
 
 
-@case("runbook 29", "a backup of nothing, verified and stored alike, holds")
 def test_an_empty_backup_proves_nothing() -> None:
     taken = judged(check_of("backups.dump"), backup(NOTHING, EVENING), known=facts(MAINTENANCE))
     sent = judged(check_of("backups.transfer"), stored(NOTHING), backup(NOTHING, EVENING))
     assert not (taken.holds and sent.holds)
 
 
-@case("runbook 29", "a backup that was finished in days to come holds, and so it does for years")
 @pytest.mark.parametrize("finished", TO_COME)
 def test_a_backup_dated_in_the_future_proves_nothing(finished: datetime) -> None:
     assert not judged(check_of("backups.dump"), backup(SHA, finished), known=facts(MAINTENANCE)).holds
 
 
-@case("runbook 29", "a snapshot that was finished in days to come holds")
 @pytest.mark.parametrize("finished", TO_COME)
 def test_a_snapshot_dated_in_the_future_proves_nothing(finished: datetime) -> None:
     snapshot = printed({"id": "snap-1", "state": "completed", "finished_at": at(finished)})
@@ -89,7 +85,6 @@ def spread(servers_home: Path) -> Iterator[Cluster]:
     postgres_server.remove(cluster)
 
 
-@case("runbook 27", "pg_basebackup refuses a tablespace in the middle of the night, and preflight was content")
 def test_a_server_with_tablespaces_is_backed_up_or_named_before_the_night(
     spread: Cluster, store_server: Store, tmp_path: Path
 ) -> None:

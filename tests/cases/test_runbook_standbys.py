@@ -24,7 +24,6 @@ from runbooks.engine.model.step import Verdict, together
 from runbooks.engine.run import preflight
 from runbooks.engine.run.runner import Runner
 from runbooks.night.live_ports import Databases
-from tests.cases import case
 from tests.cases.runbook_receivers import BEHIND, setting, slot, standby, subscriber
 from tests.conftest import PASSWORD
 from tests.fakes import FakeClock, FakeNight, night_plan, rehearsal
@@ -115,7 +114,6 @@ def test_a_standby_that_is_terminated_and_comes_back_is_in_order_all_the_time(pr
         assert night.perform("replicas.activate").outcome is Outcome.DONE
 
 
-@case("runbook 02", "a slot without a standby keeps all WAL from the night on, and step 7 is proven")
 def test_the_proof_of_step_7_reports_a_slot_that_a_standby_left(primary: Cluster, night: Live) -> None:
     with slot(primary, LEFT):
         verdict = night.proof("replicas.terminate")
@@ -123,7 +121,6 @@ def test_the_proof_of_step_7_reports_a_slot_that_a_standby_left(primary: Cluster
     assert not verdict.holds or LEFT in verdict.proof, verdict.proof
 
 
-@case("runbook 02", "a slot without a standby is left when step 11 is proven, and nothing is owed")
 def test_the_proof_of_step_11_reports_an_unused_slot(primary: Cluster, night: Live) -> None:
     with ExitStack() as first, ExitStack() as later:
         first.enter_context(standby(primary, STANDBY))
@@ -140,7 +137,6 @@ def test_the_proof_of_step_11_reports_an_unused_slot(primary: Cluster, night: Li
     assert past.outcome is not Outcome.DONE or LEFT in past.proof, past.proof
 
 
-@case("runbook 03", "preflight says nothing of commits that will wait for standbys which step 7 terminates")
 def test_preflight_reports_that_commits_wait_for_the_standbys_that_step_7_terminates(
     primary: Cluster, night: Live
 ) -> None:
@@ -150,7 +146,6 @@ def test_preflight_reports_that_commits_wait_for_the_standbys_that_step_7_termin
     assert [str(each) for each in findings if not each.verdict.holds and SYNCHRONOUS in str(each)]
 
 
-@case("runbook 03", "step 7 is proven although every commit from then on waits for a standby")
 def test_step_7_reports_that_commits_wait_for_missing_standbys(primary: Cluster, night: Live) -> None:
     with setting(primary, SYNCHRONOUS, "*"):
         verdict = night.proof("replicas.terminate")
@@ -158,7 +153,6 @@ def test_step_7_reports_that_commits_wait_for_missing_standbys(primary: Cluster,
     assert not verdict.holds or SYNCHRONOUS in verdict.proof, verdict.proof
 
 
-@case("runbook 14", "a subscription counts as a standby before the night")
 def test_a_subscription_is_no_standby_before_a_night(primary: Cluster, night: Live) -> None:
     with subscriber(primary, "reporting"):
         assert [finding for finding in night.preflight() if finding.stops]
@@ -169,7 +163,6 @@ def test_a_subscription_is_no_standby_before_a_night(primary: Cluster, night: Li
     [partial(standby, name="wal_archiver"), partial(subscriber, name="reporting")],
     ids=["WAL archiver", "subscription"],
 )
-@case("runbook 14", "who takes WAL and is no standby pays for the standby that step 7 terminated")
 def test_step_11_requires_a_standby_like_the_one_before_step_7(
     primary: Cluster, night: Live, receiver: Callable[[Cluster], AbstractContextManager[None]]
 ) -> None:
@@ -184,7 +177,6 @@ def test_step_11_requires_a_standby_like_the_one_before_step_7(
     assert past.outcome is not Outcome.DONE, past.proof
 
 
-@case("runbook 14", "of two standbys of one name only the later one counts: all are called walreceiver")
 def test_two_standbys_with_one_name_are_judged_like_two_with_two_names(primary: Cluster) -> None:
     """In whichever order they stand: one of them has applied all that there is, the other is far behind."""
     night = on(primary, replace(rehearsal(), max_lag=100_000))

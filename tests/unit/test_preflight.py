@@ -253,7 +253,7 @@ def test_a_night_must_fit_into_its_window_until_the_product_is_open_again(second
         ("db-master", "free disk", True, False),
         ("debug", "fits", True, False),
         ("master on db-master", "no transaction older", False, True),
-        ("app", "200", False, True),
+        ("app", "200", True, True),
     ],
 )
 def test_a_problem_stops_and_a_warning_does_not(subject: str, title: str, failing: bool, unseeing: bool) -> None:
@@ -295,7 +295,7 @@ def test_a_night_without_problems_begins(fake_night: FakeNight) -> None:
 
     disks = [line for line in fake_night.screen.lines if line.startswith("! db-")]
     assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
-    assert fake_night.screen.lines[-1] == "Preflight: 70 of 75 preconditions hold, 5 warnings."
+    assert fake_night.screen.lines[-1] == "Preflight: 75 of 80 preconditions hold, 5 warnings."
     assert next(iter(fake_night.object_store.texts)).startswith("preflight/")
 
 

@@ -304,3 +304,51 @@ def test_the_rebuild_has_finished_in_this_run(rebuild: object, truth: Truth) -> 
 def test_etl_is_enabled_on_at_most_one_warehouse(old: str, new: str, truth: Truth) -> None:
     (invariant,) = night_plan().invariants
     assert judged(invariant, printed(old), printed(new)).truth is truth
+
+
+def facts_of_standbys(*names: str, synchronous: str = "") -> Facts:
+    """A night in which these standbys streamed from master's server before step 7."""
+    journal = Journal(now=lambda: EVENING, operator="tester")
+    journal.append(Kind.BEGAN, run="r", digest="d")
+    journal.append(Kind.READING, step="replicas.terminate", host="db-master", rows=[[json.dumps(names), synchronous]])
+    return Facts(now=EVENING, history=read_history(journal.events))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "truth"),
+    [
+        (["s1"], [("s1", 0)], HOLDS),
+        (["s1"], [("s2", 0)], FAILS),
+        (["s1", "s1"], [("s1", 0)], FAILS),
+        (["s1", "s1"], [("s1", 0), ("s1", 10**12)], FAILS),
+        (["s1", "s1"], [("s1", 0), ("s1", 0), ("s2", None)], HOLDS),
+        ([], [("s2", 0)], HOLDS),
+    ],
+)
+def test_the_standbys_of_before_step_7_stream_again(
+    before: list[str], after: list[tuple[str, int | None]], truth: Truth
+) -> None:
+    rows = tuple((name, "x", "streaming", lag) for name, lag in after)
+
+    verdict = judged(check_of("replicas.activate"), ProbeOutput(rows=rows), known=facts_of_standbys(*before))
+
+    assert verdict.truth is truth, verdict.proof
+
+
+@pytest.mark.parametrize(
+    ("names", "streaming", "truth"),
+    [("", 0, HOLDS), ("*", 0, FAILS), ("*", 1, HOLDS), ("ANY 2 (a, b, c)", 1, FAILS), ("first 1 (a)", 1, HOLDS)],
+)
+def test_no_commit_waits_for_a_standby_that_is_not_streaming(names: str, streaming: int, truth: Truth) -> None:
+    output = ProbeOutput(rows=((names, streaming),))
+
+    assert judged(check_of("replicas.terminate", 2), output).truth is truth
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "truth"), [("", "", HOLDS), ("*", "*", HOLDS), ("*", "", FAILS), ("", "*", HOLDS)]
+)
+def test_commits_wait_again_as_before_step_7(then: str, now: str, truth: Truth) -> None:
+    known = facts_of_standbys("s1", synchronous=then)
+
+    assert judged(check_of("replicas.activate", 2), ProbeOutput(rows=((now, 1),)), known=known).truth is truth

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -69,6 +70,10 @@ class Plan:
     def go_on(self) -> str:
         """The hint after a stop: the command that resumes the night."""
         return f"{self.resume} goes on from here."
+
+    def alone(self, step: Step) -> str:
+        """Return the command that does one step, whatever the journal says of it, in this night and environment."""
+        return re.sub(r"\bcutover\.\S+", step.key, self.resume, count=1)
 
     @property
     def scope_digest(self) -> str:

@@ -113,6 +113,9 @@ class HostTask:
     before: Look | None = None  # read and journaled once, before the first act
     owes: Debt | None = None
     pays: Debt | None = None
+    at_least_once: bool = (
+        False  # True: its proof may hold by accident before anything was done, and proves nothing then
+    )
 
     @property
     def looks_first(self) -> bool:

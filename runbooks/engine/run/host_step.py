@@ -30,6 +30,7 @@ class Attempt:
     context: RunContext
     step: Step
     task: HostTask
+    insists: bool = False  # True: it acts although its proof held at the first look
 
     @property
     def task_state(self) -> TaskState:
@@ -41,10 +42,27 @@ class Attempt:
         """The name of its next job, or of the job whose end was not seen."""
         return job_name(self.context.history().run, self.step.key, self.task.host, self.task_state.attempt)
 
-    def already_done(self, board: Board) -> bool:
-        """True if the proof holds before anything was done; it is then journaled as done."""
+    def already_done(self, board: Board) -> bool | None:
+        """True if the proof holds before anything was done; it is then journaled as done.
+
+        None if it holds for what the night has to do at least once itself: such a proof may hold by accident, as a
+        proxy's 503 proves maintenance mode, and end with it.
+        """
+        verdict = self._checked(board)
+        if verdict.holds and self.task.at_least_once and self.task_state.began is None:
+            board.show(self.task.host, Outcome.PENDING, f"looks done, and is done all the same: {verdict.proof}")
+            return None
+        return self._accepted(board, verdict)
+
+    def done_meanwhile(self, board: Board) -> bool:
+        """True if the proof holds by now, which did not hold at first; it is then journaled as done."""
+        return self._accepted(board, self._checked(board))
+
+    def _checked(self, board: Board) -> Verdict:
         board.show(self.task.host, Outcome.PENDING, "checking")
-        verdict = self._look(expected=False)
+        return self._look(expected=False)
+
+    def _accepted(self, board: Board, verdict: Verdict) -> bool:
         if verdict.holds:
             self._write(board, Outcome.DONE, f"already so: {verdict.proof}", verdict)
         else:

@@ -107,7 +107,7 @@ def _proven_again(context: RunContext, step: Step, gate: Step) -> str:
     if wrong:
         head = f"{step.title} can't be undone, and {gate.title} is no longer verified:"
         kind = RefusedError if any(verdict.truth is Truth.FAILS for verdict in verdicts) else UnknownError
-        raise kind("\n".join([head, *wrong]), hint=f"Fix it (inv {gate.key}), then {context.plan.go_on}")
+        raise kind("\n".join([head, *wrong]), hint=f"Fix it: {context.plan.alone(gate)}. Then {context.plan.go_on}")
     return f"{gate.gate}: {len(verdicts)} of {len(verdicts)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -106,7 +106,8 @@ class Runner:
     def _not_done_yet(self, step: Step, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Check first, and return the attempts that are still to be made: nothing is done twice."""
         done = self._in_parallel(step, attempts, Attempt.already_done)
-        return [attempt for attempt, already in zip(attempts, done, strict=True) if not already]
+        left = [(attempt, already) for attempt, already in zip(attempts, done, strict=True) if not already]
+        return [replace(attempt, insists=already is None) for attempt, already in left]
 
     def _in_parallel(self, step: Step, attempts: Sequence[Attempt], do: Callable[[Attempt, Board], T]) -> list[T]:
         """Return the results of all attempts, made in threads that Ctrl-C can abandon."""
@@ -119,8 +120,9 @@ class Runner:
 
     def _done_meanwhile(self, attempt: Attempt, checked_at: float) -> bool:
         """True if it is done by now: a person, asked host by host, may do several hosts at once."""
-        stale = self.context.clock.ticks() - checked_at > STALE
-        return stale and self._in_parallel(attempt.step, [attempt], Attempt.already_done) == [True]
+        if attempt.insists or self.context.clock.ticks() - checked_at <= STALE:
+            return False
+        return self._in_parallel(attempt.step, [attempt], Attempt.done_meanwhile) == [True]
 
     def _by_person(self, attempt: Attempt) -> None:
         if attempt.task.looks_first and self._in_parallel(attempt.step, [attempt], Attempt.ready) == [False]:
