@@ -15,7 +15,7 @@ from archiver.records.archive_record import Record
 from archiver.records.archives import ArchiveRecord
 from archiver.records.state import Kind
 from archiver.runs.kind import ArchiveKind, ArchiveOfKind
-from errors import UsageError
+from errors import RefusedError, UsageError
 from inventory.keys import Key
 
 _ALL: Sequence[ArchiveKind] = (TenantKind(), MonthKind(), LegacyUsersKind(), ShardMoveKind())
@@ -62,6 +62,7 @@ def _at(master: Session, location: str) -> ArchiveOfKind:
 
 
 def archive_of(master: Session, tenant_record_id: int) -> ArchiveOfKind:
-    """Return a tenant's archive by the id of its record, which must exist."""
-    [record] = archives.of_kind(master, Kind.TENANT, "id = %s", (tenant_record_id,))
-    return of_kind(record)
+    """Return a tenant's archive by the id of its record; raise RefusedError if that was deleted meanwhile."""
+    for record in archives.of_kind(master, Kind.TENANT, "id = %s", (tenant_record_id,)):
+        return of_kind(record)
+    raise RefusedError("The archive was restored or dropped meanwhile: it has no record any more. Nothing was changed.")

@@ -166,8 +166,9 @@ def test_a_verification_gives_the_record_its_date_and_the_log_an_entry(world: Wo
         longest = reverify.longest_unverified(registry.openable(archiver.databases.master, None), 1)
         assert [each.record.key for each in longest] == [17]
 
+        archive = registry.archive_of(archiver.databases.master, again.id)
         world.restore(13)
-        [gone] = proved(archiver, again)
+        [gone] = reverify.reverify(archiver, [archive], lambda _: None)
         assert isinstance(gone.error, RefusedError)
         assert "restored or dropped meanwhile" in str(gone.error)
 
@@ -284,7 +285,7 @@ def test_a_drop_interrupted_after_the_object_was_deleted_is_finished_by_the_next
         [*_, entry] = audit_log.entries(archiver.databases.master)
         assert (entry.act, entry.record_id, entry.details["rows"]) == ("drop", record.id, record.rows)
         assert (entry.details["sha256"], entry.details["location"]) == (record.sha256, record.location)
-        with pytest.raises(RefusedError, match="nothing was dropped"):
+        with pytest.raises(RefusedError, match="restored or dropped meanwhile"):
             drop(archiver, record)
     with sql(archived, "master") as cursor:
         cursor.execute(
