@@ -68,10 +68,10 @@ def _identities(placement: Placement, rules: Rules, table: TableName, rows: Sele
     if not rows.rows:
         return set()
     rule, shape = rules.ended[table], placement.schemas[table.database].tables[table.table]
-    # Sessions are in UTC: the text means the same for columns with and without a time zone.
+    end = span.end_for(next(column.type for column in shape.columns if column.name == rule.ended))
     conditions = [
         among(shape, rows.identity, rows.identities()),
-        SQL("{} < {}").format(Identifier(rule.ended), Literal(f"{span.before:%Y-%m-%d %H:%M:%S}")),
+        SQL("{} < {}").format(Identifier(rule.ended), Literal(end)),
     ]
     if where := condition_of(rule):
         conditions.append(SQL("{} = {}").format(Identifier(where[0]), Literal(where[1])))

@@ -34,6 +34,16 @@ class Span:
     year: int  # the school year of that month
     before: datetime  # the first moment after it
 
+    def end_for(self, column_type: str) -> str:
+        """Return the end that values of a column's type are compared with, for a session in UTC.
+
+        A day of the calendar has no zone: it belongs to the month that it names. A timestamp without a zone is UTC.
+        """
+        if column_type == "date":
+            following = self.month.before(-1)
+            return f"{following.year:04}-{following.month:02}-01"
+        return f"{self.before:%Y-%m-%d %H:%M:%S}"
+
 
 def month_due(day: date) -> MonthName:
     """Return the month before the last one: on any day of November, September."""

@@ -12,7 +12,6 @@ from archiver.catalog.model import Part
 from errors import RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
-from tests.cases import case
 from tests.cases.small_product import OF_SCHOOL, Products, catalog, count
 from tests.months import archive_months
 from tests.worlds import sql
@@ -72,21 +71,40 @@ def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(products: Prod
             assert count(world, "tags WHERE id = 1") == 1
 
 
-def days_left(products: Products, zone: str) -> list[str]:
-    """The days that are live after all up to the end of October 2012 was archived."""
+def left_live(products: Products, script: str, zone: str) -> list[str]:
+    """What is live after all up to the end of October 2012 was archived, as text of UTC."""
     found_by = catalog(rest="activity: {visits: {ended: ended}}\n", visits=OF_SCHOOL)
-    with products.product(VISITS, found_by) as world:
+    with products.product(script, found_by) as world:
         archive_months(replace(world, environment=replace(world.environment, timezone=zone)), date(2012, 12, 5))
         with sql(world, "master") as cursor:
-            cursor.execute("SELECT ended::text FROM visits ORDER BY ended")
+            cursor.execute("SET timezone = 'UTC'; SELECT ended::text FROM visits ORDER BY ended")
             return [row[0] for row in cursor.fetchall()]
 
 
-@case("archiver 18", "the month's end is written as a moment of UTC, which for a date is a day early: it stays live")
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Tokyo"])
-def test_the_last_day_of_a_month_goes_with_it_east_of_utc(products: Products, zone: str) -> None:
-    assert days_left(products, zone) == ["2012-11-01"]
+ZONES = ["Europe/Berlin", "Asia/Tokyo", "UTC", "America/New_York", "Pacific/Kiritimati"]
 
 
-def test_the_last_day_of_a_month_goes_with_it_west_of_utc(products: Products) -> None:
-    assert days_left(products, "America/New_York") == ["2012-11-01"]
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_day_of_the_calendar_goes_with_the_month_that_it_names(products: Products, zone: str) -> None:
+    assert left_live(products, VISITS, zone) == ["2012-11-01"]
+
+
+MOMENTS = """
+CREATE TABLE visits (id integer PRIMARY KEY, school_id integer REFERENCES schools, ended {kind});
+INSERT INTO visits VALUES (1, 1, '{last}'), (2, 1, '{first}');
+"""
+# The last second of October 2012 and the first of November there, in UTC.
+MIDNIGHTS = {
+    "Asia/Tokyo": ("2012-10-31 14:59:59", "2012-10-31 15:00:00"),
+    "America/New_York": ("2012-11-01 03:59:59", "2012-11-01 04:00:00"),
+}
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "timestamptz(0)"])
+@pytest.mark.parametrize("zone", MIDNIGHTS)
+def test_a_moment_goes_with_the_month_of_the_product_s_zone(products: Products, zone: str, kind: str) -> None:
+    """A timestamp without a zone is UTC, as the products of this kind write it."""
+    last, first = MIDNIGHTS[zone]
+    script = MOMENTS.format(kind=kind, last=f"{last}+00", first=f"{first}+00")
+
+    assert [text[:19] for text in left_live(products, script, zone)] == [first]
