@@ -116,6 +116,7 @@ def _with_event_triggers(session: Session, error: DatabaseError) -> DatabaseErro
 def _number(session: Session, migrations: Sequence[Migration]) -> int:
     """Return the number of the last migration that ran; 0 if there are no tables, or only tables without a number."""
     if not exists(session, "version"):
+        _refuse_foreign(session, migrations[0])
         return 0
     rows = session.rows("SELECT to_jsonb(v) FROM archiver.version v", doing=_LOOKING)
     version: dict[str, Any] = rows[0][0] if len(rows) == 1 else {}
@@ -134,6 +135,17 @@ def _number(session: Session, migrations: Sequence[Migration]) -> int:
     return number
 
 
+def _refuse_foreign(session: Session, first: Migration) -> None:
+    """Raise RefusedError if a schema of this name without a number has tables that no version of this tool made."""
+    own = sorted({*_MADE.findall(first.statements)})
+    if foreign := [row[0] for row in session.rows(_FOREIGN, (own,), doing=_LOOKING)]:
+        raise RefusedError(
+            f"Opening the archiver's tables on {session.where} refused: schema archiver there is the product's own, "
+            f"with {', '.join(foreign)}. This tool has its own tables in a schema of that name.",
+            hint="Give the product's schema another name there: ALTER SCHEMA archiver RENAME TO …",
+        )
+
+
 def exists(session: Session, table: str) -> bool:
     """True if this database has such a table of the archiver's."""
     # Not to_regclass: in a transaction that waited for the lock, it still answers as before the other COMMIT.
@@ -143,6 +155,17 @@ def exists(session: Session, table: str) -> bool:
 _EVENT_TRIGGERS = "SELECT evtname FROM pg_event_trigger WHERE evtenabled IN ('O', 'A') ORDER BY evtname"
 _EXISTS = """
 SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'archiver' AND relname = %s
+"""
+_MADE = re.compile(r"\barchiver\.(\w+)")
+_FOREIGN = """
+SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE nspname = 'archiver' AND relkind IN ('r', 'p', 'v', 'm', 'f') AND (
+    c.relname <> ALL (%s)
+    OR c.relname = 'records' AND NOT EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND attname = 'tenant_name' AND NOT attisdropped
+    )
+)
+ORDER BY c.relname LIMIT 5
 """
 _WRITE = """
 INSERT INTO archiver.version (number, tool, at) VALUES (%s, %s, now())
