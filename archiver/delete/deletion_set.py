@@ -36,9 +36,17 @@ class DeletionSet:
     def all_rows_go(self, table: TableName) -> bool:
         """True if all of the tenants' rows in the table are deleted: no other tenant can refer to such a row."""
         if table == self.model.start(self.depth):
-            return table == self.model.root or self._has_single_owner(table)
+            return self._belongs_to_one(table)
         return (
             table in self.model.below(self.depth) and self._has_single_owner(table) and self._parent_all_rows_go(table)
+        )
+
+    def _belongs_to_one(self, table: TableName) -> bool:
+        """True if each row belongs to one tenant: it has one parent, which does, and so on up to the tenant itself."""
+        if table == self.model.root:
+            return True
+        return self._has_single_owner(table) and all(
+            self._belongs_to_one(link.parent) for link in self.model.found_by(table)
         )
 
     def _has_single_owner(self, table: TableName) -> bool:
