@@ -72,7 +72,7 @@ def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(products: Prod
 
 
 def left_live(products: Products, script: str, zone: str) -> list[str]:
-    """What is live after all up to the end of October 2012 was archived, as text of UTC."""
+    """The rows that are live after October 2012 was archived and all before it, as text of UTC."""
     found_by = catalog(rest="activity: {visits: {ended: ended}}\n", visits=OF_SCHOOL)
     with products.product(script, found_by) as world:
         archive_months(replace(world, environment=replace(world.environment, timezone=zone)), date(2012, 12, 5))
