@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 from formatting import size
@@ -185,7 +186,17 @@ def acknowledged_as_before(night: NightContext, host: Host) -> Check:
 
 def nothing_left_over(night: NightContext) -> tuple[Check, ...]:
     """Return the checks that no terminated standby holds up a commit of a server, or its WAL."""
-    return tuple(check(night, host) for host in night.database_hosts for check in (commits_alone, no_idle_slot))
+    return tuple(_quiet(check(night, host)) for host in night.database_hosts for check in (commits_alone, no_idle_slot))
+
+
+def _quiet(check: Check) -> Check:
+    """Return a check that says nothing where it holds: a prompt has better things to show."""
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        verdict = check.judge(outputs, facts)
+        return holds("") if verdict.holds else verdict
+
+    return replace(check, judge=judge)
 
 
 def _before(facts: Facts, host: Host) -> tuple[list[str], str]:

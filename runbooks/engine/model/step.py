@@ -70,7 +70,7 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
             if verdict.truth is truth:
                 return verdict
     figures = {key: value for verdict in each for key, value in verdict.figures.items()}
-    return holds("; ".join(verdict.proof for verdict in each), **figures)
+    return holds("; ".join(verdict.proof for verdict in each if verdict.proof), **figures)
 
 
 Judge = Callable[[tuple[ProbeOutput, ...], "Facts"], Verdict]
