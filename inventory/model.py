@@ -12,6 +12,7 @@ from errors import UsageError
 from formatting import many, plural
 from inventory.keys import Key
 from inventory.own_step import OwnStep
+from inventory.parse import Keywords
 from inventory.platforms import Aws, Heroku
 
 
@@ -48,7 +49,7 @@ class Database:
 
     name: str = ""  # the inventory's name, taken from the key; also the value of `schools.shard`
     host: str = ""  # the inventory name of its server; empty: nothing is done there
-    connection: Mapping[str, str] = field(default_factory=dict)  # libpq keywords, never a password
+    connection: Keywords = field(default_factory=dict)  # libpq keywords, never a password
     config_var: str | None = None  # the config var of the Heroku app that has the address; None: see connection
     pooler: Pooler | None = None  # None: no pooler, or one through which nothing may be changed
     system_identifier: int | None = None  # PostgreSQL's own, to recognize the right server; None: any server
@@ -60,7 +61,7 @@ class Database:
 class Scratch:
     """The database in which archives are verified; it holds nothing of its own."""
 
-    connection: Mapping[str, str]
+    connection: Keywords
     pooler: Pooler | None = None  # as for a database of the product
 
 

@@ -10,10 +10,12 @@ from datetime import date, time, timedelta
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 MOST_LISTED = 20  # keys in one message
+
+Keywords = Annotated[Mapping[str, str], "words of libpq: a number such as a port may stand without quotation marks"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def parse(kind: Any, data: object, position: Position) -> Any:
     Mistakes are added to `position.mistakes`; the result is only valid if there are none.
     """
     origin = get_origin(kind)
+    if origin is Annotated:
+        return parse(get_args(kind)[0], _numbers_as_text(data), position)
     if origin in (Union, types.UnionType):
         kinds = [arg for arg in get_args(kind) if arg is not type(None)]
         if data is None and len(kinds) < len(get_args(kind)):
@@ -96,6 +100,12 @@ def _tuple(item: Any, data: object, position: Position) -> tuple[Any, ...]:
     return tuple(parse(item, value, position.below(number)) for number, value in enumerate(data, start=1))
 
 
+def _numbers_as_text(data: object) -> object:
+    if not isinstance(data, dict):
+        return data
+    return {key: str(value) if type(value) is int else value for key, value in data.items()}
+
+
 def _mapping(key_kind: Any, value_kind: Any, data: object, position: Position) -> dict[Any, Any]:
     if not isinstance(data, dict):
         position.wrong("a mapping", data)
@@ -105,8 +115,6 @@ def _mapping(key_kind: Any, value_kind: Any, data: object, position: Position) -
 
 def _named(kind: Any, key: object, data: object, position: Position) -> Any:
     """Return a mapping's value; a dataclass with a `name` takes it from its key."""
-    if kind is str and type(data) is int:  # a number such as a port may stand without quotation marks
-        data = str(data)
     value = parse(kind, data, position.below(key))
     return replace(value, name=str(key)) if is_dataclass(kind) and "name" in _defaulted(kind) and value else value
 
@@ -138,7 +146,7 @@ def _record(kind: Any, data: object, position: Position) -> Any:
 @cache
 def _hints(kind: Any) -> Mapping[str, Any]:
     """Return a dataclass's fields and their kinds; a catalog has a hundred records of a few classes."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
