@@ -88,7 +88,7 @@ def found_at_ec2(night: NightContext, host: Host, instance: str) -> Check:
             volumes[str(volume)].append((str(begun), str(snapshot), str(state), str(sentence)))
         if limit is None:
             return fails("nothing was vacuumed or archived in this run, so no snapshot is younger")
-        good = {volume: _good(taken, limit) for volume, taken in volumes.items()}
+        good = {volume: _good(taken, limit, facts.now) for volume, taken in volumes.items()}
         for volume, ids in good.items():
             if not ids:
                 return fails(_lacking(volume, max(volumes[volume]), limit))
@@ -98,12 +98,12 @@ def found_at_ec2(night: NightContext, host: Host, instance: str) -> Check:
     return Check(title=f"{TITLE}, of every volume", looks=(SnapshotList(instance=instance),), judge=judge)
 
 
-def _good(taken: Sequence[_Snapshot], limit: datetime) -> list[str]:
-    """Return the ids of completed snapshots that are recent enough, the newest last."""
+def _good(taken: Sequence[_Snapshot], limit: datetime, now: datetime) -> list[str]:
+    """Return the ids of completed snapshots that are recent enough, the newest last; Unreadable for one of tomorrow."""
     return [
         snapshot
         for begun, snapshot, state, _ in sorted(taken)
-        if state == "completed" and not_before(moment(begun), limit)
+        if state == "completed" and not_before(past_moment(begun, now), limit)
     ]
 
 

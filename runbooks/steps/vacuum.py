@@ -8,6 +8,7 @@ from formatting import in_minutes, size
 from inventory.model import Host, Role
 from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import past_moment
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds, unseen
 from runbooks.steps.context import NightContext, builds
 from runbooks.steps.earlier_steps import done_earlier
@@ -67,7 +68,9 @@ def vacuumed(night: NightContext, host: Host) -> Check:
             return fails("archiving has not ended in this run, so nothing was vacuumed after it")
         rows = outputs[0].rows
         late = [
-            str(table) for _, table, analyzed in rows if not (isinstance(analyzed, datetime) and analyzed > archived)
+            str(table)
+            for _, table, analyzed in rows
+            if not (isinstance(analyzed, datetime) and past_moment(analyzed, facts.now) > archived)
         ]
         if late or not rows:
             return fails(f"not yet vacuumed: {len(late)} of {len(rows)} tables, such as {', '.join(late[:1])}")

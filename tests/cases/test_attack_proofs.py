@@ -21,7 +21,6 @@ from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.probe_output import Unreadable
 from runbooks.engine.run import preflight
-from tests.cases import case
 from tests.fakes import EVENING, SERVERS, FakeNight, FakeObjectStore, night_plan, rehearsal
 
 NOW = EVENING + timedelta(hours=2)
@@ -86,13 +85,11 @@ def test_a_timestamp_of_this_minute_proves_its_step_though_clocks_differ_by_some
     assert proves(kind, NOW + timedelta(seconds=20))
 
 
-@case("attack 13", "a backup, snapshot, vacuum or rebuild that is dated in the future proves its step")
 @pytest.mark.parametrize("kind", STAMPED)
 def test_a_timestamp_in_the_future_proves_nothing(kind: str) -> None:
     assert not proves(kind, NOW + timedelta(hours=2))
 
 
-@case("attack 13", "every server tells a backup of tomorrow, and the night goes on to archiving without taking one")
 def test_a_night_does_not_archive_on_backups_dated_in_the_future() -> None:
     fake_night = FakeNight()
     fake_night.production.backup = dict.fromkeys(SERVERS, EVENING + timedelta(hours=4))

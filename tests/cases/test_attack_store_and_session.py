@@ -24,7 +24,6 @@ from runbooks.engine.model.actions import SqlQuery
 from runbooks.engine.model.history import Facts, History
 from runbooks.night.live_ports import Databases
 from runbooks.preflight import services
-from tests.cases import case
 from tests.cases.attack2_pooler import pooled
 from tests.conftest import PASSWORD
 from tests.fakes import FakeNight, FakeObjectStore, night_plan, rehearsal
@@ -137,7 +136,6 @@ def publishing(cluster: Cluster, servers_home: Path) -> Iterator[Cluster]:
     postgres_server.stop(other, "immediate")
 
 
-@case("attack 12", "a subscription streams and reports how far it is, so it pays the debt of a standby")
 def test_a_subscriber_is_no_standby(publishing: Cluster) -> None:
     written = rehearsal()
     databases = {name: replace(each, connection=publishing.connection()) for name, each in written.databases.items()}
