@@ -22,7 +22,7 @@ from archiver.records.adoption import Adoptable, PurgeAdoption, Repointing
 from archiver.records.claims import claims_of
 from archiver.records.state import State
 from archiver.runs.adoptable import UNCHANGED, adoption_of
-from archiver.runs.adoptable_month import claimed_slices, month_adoption, own_record, repointing
+from archiver.runs.adoptable_month import claimed_slices, held_by, month_adoption, own_record, repointing
 from archiver.runs.adoptable_move import move_adoption
 from archiver.runs.adoptable_purge import purge_adoption, refuse_shared, users_in
 from archiver.runs.adopter import Adopter
@@ -110,13 +110,15 @@ def _judged_month(adopter: Adopter, stored: StoredObject, key: str, write: Write
         return Done(detail=Verdict(subject=subject, reason="no marker shows that rows are in it alone"))
     record = own_record(adopter, stored, month, claims)
     if record and adopter.has(record.location):
-        return Done(detail=Verdict(subject=subject, reason=f"{record.location} holds them"))
+        return Done(detail=Verdict(subject=subject, reason=held_by(record.location)))
     digests, path = _fetched(adopter, stored, key, work)
     adoption = (
         repointing(adopter, stored, digests, path, record, claims)
         if record
         else month_adoption(adopter, stored, digests, path, claims)
     )
+    if isinstance(adoption, str):
+        return Done(detail=Verdict(subject=subject, reason=adoption))
     write(adoption)
     rows = sum(each.deleted_rows for each in claims)
     return Done(detail=Verdict(subject=subject, state=adoption.state), rows=rows, size=stored.size)

@@ -120,8 +120,12 @@ def repointing(
 
 def month_adoption(
     adopter: Adopter, stored: StoredObject, digests: StoredDigests, path: Path, claims: Sequence[SliceClaim]
-) -> MonthAdoption:
-    """Return what the ledger is to say of a month's object in the work folder; raise DamagedError if it lies."""
+) -> MonthAdoption | str:
+    """Return what the ledger is to say of a month's object in the work folder, or why it needs no record.
+
+    A drop that was cut off left two objects: the one with all slices is adopted, whichever is looked at first. Raises
+    DamagedError if the object lies.
+    """
     _, month, shard, *_ = adopter.bucket.key(stored.location).split("/")
     fetched, present, dropped = _fetched(stored, path, month, shard), [], []
     for claim in claims:
@@ -129,6 +133,8 @@ def month_adoption(
             present.append((claim, now))
         elif _is_dropped(adopter, stored, claim):
             dropped.append(claim)
+        else:
+            return held_by(claim.location)
     manifest = present[0][1].manifest
     return MonthAdoption(
         month=month,
@@ -149,6 +155,11 @@ def month_adoption(
         ],
         dropped=dropped,
     )
+
+
+def held_by(location: str) -> str:
+    """Return why an object needs no record: another one has its slices, and more."""
+    return f"{location} holds them"
 
 
 def _is_dropped(adopter: Adopter, stored: StoredObject, claim: SliceClaim) -> bool:

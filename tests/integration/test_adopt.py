@@ -552,8 +552,9 @@ def test_a_ledger_that_is_lost_after_a_drop_gets_the_months_that_were_written_an
         assert audit_log.closed_slices(archiver.databases.master, month) == {SCHOOL}
 
 
+@pytest.mark.parametrize("turned", [False, True])
 def test_a_drop_cut_off_before_its_end_leaves_the_earlier_object_with_all_slices(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, turned: bool
 ) -> None:
     archive_months(world, MONTHS_DAY)
     world.archive(SCHOOL)
@@ -563,7 +564,7 @@ def test_a_drop_cut_off_before_its_end_leaves_the_earlier_object_with_all_slices
         world.drop(SCHOOL)
     lose_the_ledger(world)
 
-    states = {(each.subject, each.state, each.reason) for each in verdicts(adopt(world))}
+    states = {(each.subject, each.state, each.reason) for each in verdicts(adopt(world, turned=turned))}
 
     [location] = {str(row[7]) for row in months(world)}
     assert states == {

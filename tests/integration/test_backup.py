@@ -261,7 +261,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_one_sentence(server: Ser
     (tmp_path / "file").touch()
     elsewhere = replace(server, database=replace(server.database, backup_directory=str(tmp_path / "file")))
 
-    with pytest.raises(CutoverError, match=r"Working in \S+/file/shard_1 failed: Not a directory\."):
+    with pytest.raises(CutoverError, match=r"Using the folder \S+/file/shard_1 failed: Not a directory\."):
         elsewhere.take()
 
 

@@ -133,9 +133,7 @@ def test_a_school_in_no_year_is_refused_by_its_name(new_world: NewWorld, tmp_pat
         run(
             world,
             "master",
-            "ALTER TABLE memberships DROP CONSTRAINT memberships_school_syear_school_id_fkey;"
-            "ALTER TABLE rooms DROP CONSTRAINT rooms_school_syear_school_id_fkey;"
-            "ALTER TABLE schools DROP CONSTRAINT schools_pkey; ALTER TABLE schools ADD UNIQUE (syear, id);"
+            "ALTER TABLE schools DROP CONSTRAINT schools_pkey CASCADE; ALTER TABLE schools ADD UNIQUE (syear, id);"
             "ALTER TABLE schools ALTER COLUMN syear DROP NOT NULL; INSERT INTO schools VALUES (NULL, 8, 'lost')",
         )
         with setup.databases_of(world.environment, "test") as databases:

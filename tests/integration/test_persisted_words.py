@@ -43,7 +43,7 @@ archives: kind, id, key, year, shard, state, location, fingerprint, recipients, 
 gone: record_id, table_name, ids, kind
 guards: name, turn, tables
 held: key, operator, host, since
-ids: record_id, table_name, ids, kind
+ids: record_id, table_name, ids, kind, keys
 kept: record_id, table_name, key, digest, archived_at
 log: id, at, operator, host, act, key, year, record_id, details, before, sha256
 markers: record_id, act, content, at, started_at

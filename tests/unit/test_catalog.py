@@ -142,7 +142,7 @@ def test_a_duplicate_table_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("databases:\n  master:\n    rooms: {group: a}\n    rooms: {group: b}\n", encoding="utf-8")
 
-    with pytest.raises(UsageError, match=r"twice.yaml is not YAML: 'rooms' is written twice .* line 4"):
+    with pytest.raises(UsageError, match=r"twice.yaml is not YAML: 'rooms' is written twice \(line 4, column 5\)"):
         load_catalog(str(path))
 
 

@@ -165,5 +165,6 @@ def test_the_books_of_a_set_have_ids_and_the_rows_that_stay(monkeypatch: pytest.
         "recording the ids of master.rooms",  # those that are deleted
         "recording the rows of master.rooms that stay",
         "finding the rows of master.rooms",
-        "recording the rows of master.desks that stay",  # they go with their rooms, and have no numbers
+        "recording the ids of master.desks",  # once: those that are deleted are recorded of numbers alone
+        "recording the rows of master.desks that stay",  # they go with their rooms
     ]
