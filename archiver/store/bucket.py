@@ -233,9 +233,10 @@ class Bucket:
         """Return a small text; None if there is no such object."""
         try:
             answer = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))
-            if "ETag" not in answer:
-                raise self._foreign("Fetching", key)
-            return answer["Body"].read().decode()
+            with closing(answer["Body"]) as body:
+                if "ETag" not in answer:
+                    raise self._foreign("Fetching", key)
+                return body.read().decode()
         except UnicodeDecodeError as error:
             raise self._foreign("Fetching", key) from error
         except _failures() as error:
