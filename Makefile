@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SCALE ?= 1/10
 CODE := tasks.py errors.py formatting.py inventory archiver platforms runbooks rehearsal bench tests
 
-.PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign matrix mutants torture bench bench-scaling pictures lint format lock clean
+.PHONY: install rehearsal rehearsal-2013 test test-long test-browser test-foreign matrix mutants torture bench bench-scaling pictures lint format lock clean
 
 # Byte code and the list of tasks: Invoke lets no start write byte code, and each would translate the tool anew.
 install: $(VENV)/.installed
@@ -26,6 +26,10 @@ rehearsal-2013: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Whole nights, kills at every moment, archives of several years, random products: what takes long, and CI runs, too.
+test-long: install
+	$(BIN)/python -m pytest tests/long
 
 # The report of a night in a real browser: wants Chromium, and so is not part of `make test`.
 test-browser: install

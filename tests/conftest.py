@@ -42,12 +42,12 @@ def pytest_configure() -> None:
 # Each has a lab of its own, or hundreds of nights or archives. They come first: the worker that gets one of them last
 # is still at work when the other has nothing left to do.
 LONGEST = (
-    "tests/integration/test_night.py",
-    "tests/properties/test_products.py",
-    "tests/integration/test_round_trip.py",
-    "tests/integration/test_rehearsal_hosts.py",
+    "tests/long/test_night.py",
+    "tests/long/test_products.py",
+    "tests/long/test_round_trip.py",
+    "tests/long/test_rehearsal_hosts.py",
     "tests/integration/test_rehearsal.py",
-    "tests/integration/test_night_2013.py",
+    "tests/long/test_night_2013.py",
     "tests/acceptance/test_archiver.py",
     "tests/cases/test_runbook_hosts_gone.py",
     "tests/unit/test_runner.py",

@@ -16,7 +16,7 @@ from tests import memory
 from tests.mutants import plugin, survivors
 
 # Cheap tests first: a guard that one stage's tests miss is done, the others stay open for the next.
-STAGES = (("tests/unit",), ("tests/cases", "tests/integration"), ("tests/matrix",))
+STAGES = (("tests/unit",), ("tests/cases", "tests/integration", "tests/long"), ("tests/matrix",))
 PROCESSES = 2
 
 
