@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import urllib.error
@@ -9,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
@@ -22,6 +24,7 @@ from rehearsal.waiting import await_condition
 from tests import web
 
 REGION = "us-east-1"
+SNAPSHOT = re.compile(rb"(<snapshotId>(snap-\w+)</snapshotId>.*?<startTime>)[^<]*", re.DOTALL)
 LOST = 0  # the status of an answer that never comes
 Answer = tuple[int, bytes]
 Spoil = Callable[[Answer], Answer]
@@ -36,6 +39,8 @@ class FakeAmazon:
     instead: dict[str, Answer] = field(default_factory=dict)  # operation: the answer, and moto is not asked
     spoilt: dict[str, Spoil] = field(default_factory=dict)  # operation: what becomes of moto's answer
     asked: list[str] = field(default_factory=list)  # operations
+    now: Callable[[], datetime] | None = None  # the night's time; moto knows the machine's alone
+    _begun: dict[bytes, bytes] = field(default_factory=dict)  # snapshot: the night's time when it was first seen
 
     @cached_property
     def ec2(self) -> Any:
@@ -89,8 +94,15 @@ class FakeAmazon:
         self.asked.append(operation)
         if operation in self.instead:
             return self.instead[operation]
+        status, text = forward()
+        answer = status, SNAPSHOT.sub(self._dated, text) if self.now else text
         spoil = self.spoilt.get(operation)
-        return spoil(forward()) if spoil else forward()
+        return spoil(answer) if spoil else answer
+
+    def _dated(self, snapshot: re.Match[bytes]) -> bytes:
+        assert self.now
+        begun = self._begun.setdefault(snapshot[2], f"{self.now():%Y-%m-%dT%H:%M:%S.000Z}".encode())
+        return snapshot[1] + begun
 
 
 def refusal(code: str, status: int = 400) -> Answer:

@@ -109,6 +109,7 @@ def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
     environment = replace(rehearsal(), aws=settings, warehouse=replace(rehearsal_night().warehouse, shrink=None))
     fake_night = FakeNight(plan=night_plan(environment), clock=FakeClock(PACE))
     fake_night.amazon = AmazonApi(settings, fake_night.clock)
+    amazon.now = fake_night.clock.now
     fake_night.dns = dns = ZoneDns(amazon, zone)
     name, target = next(iter(BEFORE.items()))
     record = {"Name": name, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": target}]}
