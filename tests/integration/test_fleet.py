@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from paramiko import Channel
 
 from errors import UnknownError, UsageError
 from rehearsal.waiting import await_condition
@@ -137,8 +138,19 @@ def test_a_user_key_that_cannot_be_used_is_a_mistake_in_the_inventory(
         server.fleet(key=str(tmp_path / "key")).run(command("true"))
 
 
-def test_a_login_shell_that_runs_no_command_is_a_failure_and_nothing_was_done(tmp_path: Path) -> None:
-    """An account that is locked, or one for copying files alone."""
+@pytest.mark.parametrize("ended_before", [False, True])
+def test_a_login_shell_that_runs_no_command_is_a_failure_and_nothing_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended_before: bool
+) -> None:
+    """An account that is locked, or one for copying files alone; it may end before the script is sent."""
+    if ended_before:
+        send = Channel.sendall
+
+        def send_late(channel: Channel, script: bytes) -> None:
+            await_condition(lambda: channel.closed, doing="Waiting for the shell's end", seconds=10)
+            send(channel, script)
+
+        monkeypatch.setattr(Channel, "sendall", send_late)
     shell = tmp_path / "nologin"
     shell.write_text("#!/bin/sh\necho This account is not available\nexit 1\n")
     shell.chmod(0o755)

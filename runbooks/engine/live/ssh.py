@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ class _Remote(Remote):  # type: ignore[misc]  # Fabric has no types
         """Start the shell and give it the script, whose end is the end of its input: what asks gets no answer."""
         super().send_start_message(command)
         self.sent = True
-        self.channel.sendall(self._script)
-        self.channel.shutdown_write()
+        with suppress(OSError):  # a login shell that runs nothing has ended already: its answer says so
+            self.channel.sendall(self._script)
+            self.channel.shutdown_write()
 
     def read_proc_output(self, reader: Callable[[int], bytes]) -> Iterator[str]:
         """Read a stream to its end, and yield nothing: Fabric would join all pieces for each new one."""
